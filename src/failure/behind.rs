@@ -160,12 +160,9 @@ pub(super) fn behind<'t>(
     let earlier: Vec<bool> =
         (0..log.lines.len()).map(|at| covered[at] || at >= first || log.lines[at].writer != found.writer).collect();
     let said = match messenger {
-        Messenger::Exit => {
-            let captured = || captured(log, found);
-            captured()
-                .or_else(|| other::last_error(log, from, &earlier))
-                .or_else(|| directly_above(log, found, covered))
-        }
+        Messenger::Exit => captured(log, found)
+            .or_else(|| other::last_error(log, from, &earlier))
+            .or_else(|| directly_above(log, found, covered)),
         // The worker wrote the reason why it aborted.
         Messenger::Pool if found.last().message.contains("signal: Aborted") => {
             runtime::abort(log).filter(|said| said.line < first && said.line >= from)

@@ -136,6 +136,11 @@ impl Log {
         &lines[lines.partition_point(|&at| at < from)..]
     }
 
+    /// Returns true if several ranks wrote the lines.
+    pub(super) fn has_several_ranks(&self) -> bool {
+        self.writers.iter().filter(|writer| writer.rank.is_some()).nth(1).is_some()
+    }
+
     /// Returns the text of a line.
     pub(super) fn text(&self, index: usize) -> &str {
         &self.lines[index].text

@@ -66,7 +66,7 @@ pub(super) fn before_crash<'t>(
 ) -> Option<BeforeCrash<'t>> {
     let is_of_rank = |found: &Traceback| match report {
         Some(report) => report.names(&log.writers[found.writer]) != Some(false),
-        None => log.writers.iter().filter(|writer| writer.rank.is_some()).count() < 2,
+        None => !log.has_several_ranks(),
     };
     let found =
         tracebacks.iter().filter(|found| found.origin == Origin::Main).max_by_key(|found| *found.lines.end())?;
@@ -115,10 +115,9 @@ pub(super) fn place_of_same_error(
     let before =
         tracebacks.iter().rev().find(|found| found.origin == Origin::Main && *found.lines.end() < crash.line)?;
     let raised = before.last().message.lines().next()?;
-    let is_of_other = log.writers.iter().filter(|writer| writer.rank.is_some()).count() > 1;
     let is_same =
         message.len() > SHORT && (raised.contains(message) || message.contains(raised) && raised.len() > SHORT);
-    (is_same && !is_of_other).then(|| chain::place(&before.chain, code_dir))?
+    (is_same && !log.has_several_ranks()).then(|| chain::place(&before.chain, code_dir))?
 }
 
 /// The length of a message that two errors may share by chance.

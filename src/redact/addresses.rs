@@ -49,8 +49,7 @@ pub(super) fn user_part(text: &str, scheme: Range<usize>) -> Option<Range<usize>
     let text = &whole[start..start + user];
     let after = &whole[start + user + 1..];
     // The digest of an image, and a container of Azure's storage.
-    let is_storage = whole[..scheme.end].ends_with("abfss") || whole[..scheme.end].ends_with("abfs");
-    let is_storage = is_storage || whole[..scheme.end].ends_with("wasbs") || whole[..scheme.end].ends_with("wasb");
+    let is_storage = ["abfs", "abfss", "wasb", "wasbs"].iter().any(|name| whole[..scheme.end].ends_with(name));
     if after.starts_with("sha256:") || is_storage {
         return None;
     }

@@ -312,10 +312,10 @@ impl SecretScanner<'_> {
             _ if blanks > 0 && quote.is_some() && is_option && self.quote(after).is_some() => {
                 (Separator::Blanks, after)
             }
-            _ if blanks > 0 && quote.is_none() && !is_option && self.next_cell(at).is_some() => {
-                (Separator::Blanks, self.next_cell(at).unwrap_or(after))
+            _ if blanks > 0 && quote.is_none() => {
+                let cell = if is_option { None } else { self.next_cell(at) };
+                (Separator::Blanks, cell.or(may_stand_before_blanks.then_some(after))?)
             }
-            _ if blanks > 0 && quote.is_none() && may_stand_before_blanks => (Separator::Blanks, after),
             _ => return None,
         };
         start += self.blanks(start);

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::names::{NameKind, name_kind};
+use super::part::range_of;
 use super::tokens::is_word_byte;
 use super::values::{is_harmless, looks_random};
 
@@ -99,9 +100,8 @@ pub(super) fn value(text: &str, word: Range<usize>) -> Option<Range<usize>> {
 /// Returns the range of the password in a statement of SQL: `CREATE USER me IDENTIFIED BY 'x9y8'`.
 fn of_statement(text: &str, end: usize) -> Option<Range<usize>> {
     let rest = text[end..text.floor_char_boundary(end + REACH)].trim_start_matches(' ');
-    let inside = rest.strip_prefix('\'')?.split('\'').next().filter(|inside| !inside.is_empty())?;
-    let start = end + text[end..].len() - text[end..].trim_start_matches(' ').len() + 1;
-    (!inside.starts_with(['$', '<', '{', '*'])).then_some(start..start + inside.len())
+    let inside = rest.strip_prefix('\'')?.split('\'').next()?;
+    (!inside.is_empty() && !inside.starts_with(['$', '<', '{', '*'])).then(|| range_of(text, inside))
 }
 
 /// Returns the position after a description of the owner of a secret, if a verb follows: `for user me`. Returns `start`

@@ -13,7 +13,7 @@ use memchr::memmem;
 
 use super::HIDDEN;
 use super::part::range_of;
-use super::values::{is_harmless, is_random_word};
+use super::values::{is_harmless, is_key_of_aws, is_random_word};
 
 /// The prefixes of tokens, each with the services that issue them.
 const PREFIXES: [&str; 106] = [
@@ -241,18 +241,10 @@ pub(super) fn is_access_key(token: &str) -> bool {
 /// Returns the ranges of the words of a text that can be the secret of an AWS access key: 40 characters of base64. The
 /// text contains the identifier of the key.
 pub(super) fn secrets_of_access_key(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
-    const LENGTH: usize = 40;
     let is_digit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
     let words = text.split(move |c: char| !is_digit(c)).map(|word| (range_of(text, word).start, word));
-    let has = |word: &str, accept: fn(&u8) -> bool| word.as_bytes().iter().any(accept);
-    // A commit's digest has no upper-case letters, and a path has parts that are words.
-    let is_secret = move |word: &str| {
-        word.len() == LENGTH
-            && has(word, u8::is_ascii_uppercase)
-            && has(word, u8::is_ascii_lowercase)
-            && has(word, u8::is_ascii_digit)
-            && !is_harmless(word)
-    };
+    // A path has parts that are words.
+    let is_secret = |word: &str| is_key_of_aws(word) && !is_harmless(word);
     words.filter(move |(_, word)| is_secret(word)).map(|(start, word)| start..start + word.len())
 }
 

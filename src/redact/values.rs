@@ -82,8 +82,9 @@ pub(super) fn looks_random(value: &str) -> bool {
         && !is_harmless(value)
 }
 
-/// Returns true for the form of AWS's secret keys: 40 characters of base64, of every kind.
-fn is_key_of_aws(value: &str) -> bool {
+/// Returns true for the form of AWS's secret keys: 40 characters of base64, of every kind. A commit's digest has no
+/// upper-case letters.
+pub(super) fn is_key_of_aws(value: &str) -> bool {
     let has = |accept: fn(&u8) -> bool| value.as_bytes().iter().any(accept);
     value.len() == 40
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))

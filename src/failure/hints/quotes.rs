@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 
-use super::wording::{between, contains};
+use super::wording::{between, contains, parts};
 
 /// The pairs of characters that begin and end a quote.
 const PAIRS: [(char, char); 6] = [('\'', '\''), ('"', '"'), ('`', '`'), ('‘', '’'), ('“', '”'), ('«', '»')];
@@ -85,11 +85,11 @@ impl QuotingText {
             return contains(&self.text, wording);
         }
         let mut from = 0;
-        while let Some(parts) = find(&self.text, wording, from) {
-            if !parts.iter().all(|part| self.is_quoted(part)) {
+        while let Some(places) = parts(&self.text, wording, from).collect::<Option<Vec<_>>>() {
+            if !places.iter().all(|place| self.is_quoted(place)) {
                 return true;
             }
-            from = parts[0].end.max(from + 1);
+            from = places[0].end.max(from + 1);
         }
         false
     }
@@ -105,17 +105,6 @@ impl QuotingText {
     fn is_quoted(&self, place: &Range<usize>) -> bool {
         self.quotes.iter().any(|quote| quote.start < place.start && place.end <= quote.end)
     }
-}
-
-/// Returns the places of the parts of a wording, of which the first one is at or behind `from`.
-fn find(text: &str, wording: &str, from: usize) -> Option<Vec<Range<usize>>> {
-    let mut from = from;
-    let place = |part: &str| {
-        let at = from + memmem::find(text.as_bytes().get(from..)?, part.as_bytes())?;
-        from = at + part.len();
-        Some(at..from)
-    };
-    wording.split('*').map(place).collect()
 }
 
 /// Returns the quotes of a text, except those in which a library passes on an error.

@@ -1,17 +1,27 @@
 //! The search for wordings in a text.
 
+use std::ops::Range;
+
 use memchr::memmem;
 
-/// Returns true if the text contains the parts of the wording, which are separated by `*`, in this order.
-pub(super) fn contains(text: &str, wording: &str) -> bool {
-    let mut rest = text.as_bytes();
-    wording.split('*').all(|part| match memmem::find(rest, part.as_bytes()) {
-        Some(at) => {
-            rest = &rest[at + part.len()..];
-            true
-        }
-        None => false,
+/// Returns the place of each part of a wording, in this order and from the position `from` on. The parts are separated by `*`.
+/// A part that is not found has no place.
+pub(super) fn parts<'t>(
+    text: &'t str,
+    wording: &'t str,
+    from: usize,
+) -> impl Iterator<Item = Option<Range<usize>>> + 't {
+    let mut from = from;
+    wording.split('*').map(move |part| {
+        let at = from + memmem::find(text.as_bytes().get(from..)?, part.as_bytes())?;
+        from = at + part.len();
+        Some(at..from)
     })
+}
+
+/// Returns true if the text contains the parts of the wording.
+pub(super) fn contains(text: &str, wording: &str) -> bool {
+    parts(text, wording, 0).all(|place| place.is_some())
 }
 
 /// Returns the text after the first `start` and before the next `end`, if it is short enough to be shown.

@@ -8,7 +8,6 @@
 //! [algo-1:47110] *** MPI_ERRORS_ARE_FATAL (processes in this communicator will now abort,
 //! [algo-1:47110] ***    and potentially your MPI job)
 //! ```
-
 //!
 //! MPICH and Intel MPI print the error with the calls that led to it:
 //!
