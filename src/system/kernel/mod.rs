@@ -221,8 +221,9 @@ pub fn spawn(program: &Executable<'_>, inherited: &InheritedSignals) -> Result<P
     let (arguments, variables) = (pointers(program.arguments), pointers(program.variables));
     let mut launch = Launch { program, arguments, variables, inherited, parent: Pid::this(), failure: None };
     let is_orphan = program.bond == ParentBond::Orphan;
-    let mut stack = vec![0_u128; CHILD_STACK_SIZE / size_of::<u128>()];
-    let mut second_stack = vec![0_u128; if is_orphan { stack.len() } else { 0 }];
+    // The stacks are not zeroed: a page that is never touched costs nothing.
+    let mut stack = Box::<[u128]>::new_uninit_slice(CHILD_STACK_SIZE / size_of::<u128>());
+    let mut second_stack = Box::<[u128]>::new_uninit_slice(if is_orphan { stack.len() } else { 0 });
     let mut orphan = Orphan { launch: &raw mut launch, stack: second_stack.as_mut_ptr_range().end.cast() };
 
     // Every signal is blocked, so that none of footplate's handlers can run in the child before it has reset them.
