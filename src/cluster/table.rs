@@ -137,8 +137,10 @@ impl HostTable {
         let Membership {
             leader, hosts, nodes, needs_all, least_hosts, profile, patience, task_engine, restarts, ..
         } = membership;
-        let mut standing: BTreeMap<String, Standing> =
-            hosts.iter().map(|host| (host.clone(), Standing::Absent)).collect();
+        let mut standing = BTreeMap::new();
+        for host in hosts {
+            standing.insert(host.clone(), Standing::Absent);
+        }
         standing.insert(leader.clone(), Standing::Present);
         HostTable {
             leader: leader.clone(),

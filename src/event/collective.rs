@@ -36,13 +36,14 @@ impl Collective {
     /// anything.
     pub fn limited(mut self) -> Collective {
         const MAX_NAME: usize = 64;
-        let cut = |text: String| text.chars().take(MAX_NAME).collect();
-        let shorter = |progress: RankProgress| RankProgress {
-            operation: cut(progress.operation),
-            group: cut(progress.group),
-            ..progress
-        };
-        self.late = self.late.into_iter().take(MAX_RANKS).map(|(rank, progress)| (rank, shorter(progress))).collect();
+        let cut = |text: &str| text.chars().take(MAX_NAME).collect();
+        while self.late.len() > MAX_RANKS {
+            self.late.pop_last();
+        }
+        for progress in self.late.values_mut() {
+            progress.operation = cut(&progress.operation);
+            progress.group = cut(&progress.group);
+        }
         self.silent = self.silent.into_iter().take(MAX_RANKS).collect();
         self.missing = self.missing.into_iter().take(MAX_RANKS).collect();
         self

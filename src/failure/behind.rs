@@ -116,7 +116,7 @@ pub(super) fn behind<'t>(
     let is_together = |writer: usize| writer == found.writer || !has_rank(writer) && !has_rank(found.writer);
     let mut others: Vec<&Traceback> =
         tracebacks.iter().filter(|other| is_together(other.writer) && *other != found).collect();
-    others.sort_by_key(|other| *other.lines.start());
+    others.sort_unstable_by_key(|other| *other.lines.start());
     let of_writer = || others.iter().copied();
     let before = || of_writer().filter(|other| *other.lines.end() < first);
     let gap = |from: usize, until: usize| other::count_between(log, from..until, covered, found.writer);

@@ -12,7 +12,7 @@ pub struct Variables(BTreeMap<OsString, OsString>);
 impl Variables {
     /// Takes a snapshot of the variables of this process.
     pub fn of_this_process() -> Variables {
-        Variables(std::env::vars_os().collect())
+        std::env::vars_os().collect()
     }
 
     /// Returns the value of a variable, with U+FFFD in place of bytes that are not UTF-8.
@@ -53,6 +53,8 @@ impl Variables {
 
 impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Variables {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Variables {
-        Variables(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let mut variables = Variables::default();
+        pairs.into_iter().for_each(|(name, value)| variables.set(name, value));
+        variables
     }
 }

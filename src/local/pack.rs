@@ -43,7 +43,7 @@ fn add(builder: &mut Archive, folder: &Path, below: &Path, wanted: &impl Fn(&Pat
     let here = folder.join(below);
     let entries = fs::read_dir(&here).with_context(|| format!("cannot read {}", here.display()))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| wanted(path)).collect();
-    paths.sort();
+    paths.sort_unstable();
     for path in paths {
         let name = below.join(path.file_name().unwrap_or_default());
         let kind = path.symlink_metadata().with_context(|| format!("cannot read {}", path.display()))?.file_type();

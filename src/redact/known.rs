@@ -118,7 +118,7 @@ impl Known {
     /// Sorts the patterns and prepares the search.
     fn sort(&mut self) {
         let store = &self.store;
-        self.patterns.sort_by(|a, b| store[a.bytes.clone()].cmp(&store[b.bytes.clone()]));
+        self.patterns.sort_unstable_by(|a, b| store[a.bytes.clone()].cmp(&store[b.bytes.clone()]));
         self.patterns.dedup_by(|a, b| store[a.bytes.clone()] == store[b.bytes.clone()]);
         if !self.patterns.is_empty() {
             self.starts = vec![0; START_BITS / 64];

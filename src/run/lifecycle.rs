@@ -60,12 +60,7 @@ pub(super) fn run(
 }
 
 /// Begins a run. From here on, messages are written, panics are reported, and signals are caught.
-fn begin(
-    context: &Context,
-    groundwork: Groundwork,
-    events: Events,
-    timeline: Timeline,
-) -> std::io::Result<Live> {
+fn begin(context: &Context, groundwork: Groundwork, events: Events, timeline: Timeline) -> std::io::Result<Live> {
     let relay = Relay::start()?;
     logs::init(relay.clone());
     logs::set_redactor(Redactor::new(context.variables.texts()));

@@ -34,7 +34,8 @@ pub(super) fn variables(
             .map(|(name, value)| (OsString::from_vec(name.clone()), OsString::from_vec(value.clone())))
             .collect()
     };
-    let mut variables: BTreeMap<OsString, OsString> = own(launcher).into_iter().collect();
+    let mut variables = BTreeMap::new();
+    variables.extend(own(launcher));
     variables.extend(context.variables.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
     variables.extend(own(&environment.variables));
     if let Some(path) = keep_omitted(&mut live.scratch, &environment.omitted) {

@@ -91,11 +91,11 @@ fn sockets(temporary: &Path) -> Vec<PathBuf> {
         folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX)) && folder.is_dir()
     };
     let mut runs: Vec<PathBuf> = entries(temporary).into_iter().filter(is_of_run).collect();
-    runs.sort();
+    runs.sort_unstable();
     let hosts: Vec<PathBuf> = runs.iter().flat_map(|run| entries(run)).collect();
     let inner = hosts.iter().flat_map(|host| entries(host)).filter(is_of_run);
     let mut inner: Vec<PathBuf> = inner.collect();
-    inner.sort();
+    inner.sort_unstable();
     let folders = runs.into_iter().chain(inner);
     folders.map(|folder| folder.join(NAME)).filter(|socket| socket.exists()).collect()
 }

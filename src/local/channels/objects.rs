@@ -55,7 +55,7 @@ impl Objects {
             Objects::Whole(path) if path.is_dir() => {
                 let mut found = Vec::new();
                 collect(&path, Path::new(""), &mut found)?;
-                found.sort();
+                found.sort_unstable();
                 Ok(found)
             }
             Objects::Whole(path) => Ok(vec![(path.file_name().unwrap_or_default().into(), path)]),

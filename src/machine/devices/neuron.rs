@@ -77,7 +77,7 @@ pub fn state(document: &str) -> Option<NeuronState> {
             Some(NeuronCore { index: index.parse().ok()?, busy: core.neuroncore_utilization })
         }));
     }
-    state.cores.sort_by_key(|core| core.index);
+    state.cores.sort_unstable_by_key(|core| core.index);
     Some(state)
 }
 

@@ -79,7 +79,7 @@ pub(super) fn meant(folder: &Path, name: &str) -> Option<String> {
         }
     }
     // The least deep file is the likeliest. The order by name makes the message deterministic.
-    files.sort_by(|a, b| a.matches('/').count().cmp(&b.matches('/').count()).then_with(|| a.cmp(b)));
+    files.sort_unstable_by(|a, b| a.matches('/').count().cmp(&b.matches('/').count()).then_with(|| a.cmp(b)));
     let name = name.trim().trim_matches('/').replace('\\', "/");
     let wanted = [name.clone(), format!("{name}.py"), format!("{name}.sh")];
     let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();

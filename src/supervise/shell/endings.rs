@@ -75,8 +75,10 @@ impl Shell<'_> {
                 followed,
             });
         }
+        let (launched, mut reports): (Vec<EndReport>, Vec<EndReport>) =
+            reports.into_iter().partition(|report| report.is_launched);
         // Launched ranks come last.
-        reports.sort_by_key(|report| report.is_launched);
+        reports.extend(launched);
         Reports { reports, services, stop }
     }
 }

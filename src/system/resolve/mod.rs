@@ -89,6 +89,13 @@ pub fn lookup_all(hosts: Vec<String>) -> io::Result<Vec<ResolveError>> {
     })
 }
 
+/// Returns addresses in their order, but those of IPv6 last.
+fn version_4_first(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let (mut all, of_version_6): (Vec<IpAddr>, Vec<IpAddr>) = addresses.partition(IpAddr::is_ipv4);
+    all.extend(of_version_6);
+    all
+}
+
 /// Returns the addresses of a host that is itself an address or is in the hosts file. `hosts` is the text of that
 /// file. `None` if a server must be asked.
 fn without_server(host: &str, hosts: &str) -> Option<Vec<IpAddr>> {
@@ -102,8 +109,7 @@ fn without_server(host: &str, hosts: &str) -> Option<Vec<IpAddr>> {
         let address = words.next()?.parse().ok()?;
         words.any(|word| word.eq_ignore_ascii_case(name)).then_some(address)
     };
-    let mut found: Vec<IpAddr> = hosts.lines().filter_map(of_line).collect();
-    found.sort_by_key(IpAddr::is_ipv6);
+    let mut found = version_4_first(hosts.lines().filter_map(of_line));
     if found.is_empty() && name.eq_ignore_ascii_case("localhost") {
         // The image's hosts file is missing or has no entry for localhost.
         found.push(Ipv4Addr::LOCALHOST.into());
@@ -154,8 +160,7 @@ async fn query(host: &str, config: ResolverConfig, options: ResolverOpts) -> Res
     for name in names {
         let error = match resolver.lookup_ip(name).await {
             Ok(found) => {
-                let mut addresses: Vec<IpAddr> = found.iter().collect();
-                addresses.sort_by_key(IpAddr::is_ipv6);
+                let addresses = version_4_first(found.iter());
                 if addresses.is_empty() {
                     continue;
                 }

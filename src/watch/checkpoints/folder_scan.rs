@@ -69,7 +69,8 @@ pub(super) fn scan(folder: &Path) -> io::Result<FolderScan> {
         look.entries.insert(name, stamp(&found));
     }
     // The newest folders come first, in case not all can be inspected.
-    folders.sort_by_key(|(name, _)| std::cmp::Reverse(look.entries.get(name).map(|stamp| stamp.modified)));
+    let modified = |name: &String| look.entries.get(name).map(|stamp| stamp.modified);
+    folders.sort_unstable_by(|(one, _), (other, _)| (modified(other), one).cmp(&(modified(one), other)));
     let mut left = MAX_FILES;
     for (name, path) in folders {
         if let Some(stamp) = look.entries.get_mut(&name) {

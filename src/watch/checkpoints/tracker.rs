@@ -44,7 +44,7 @@ impl Tracker {
         }
         self.growing.retain(|name, _| look.entries.contains_key(name));
         self.known = look.entries;
-        change.written.sort_by_key(|checkpoint| checkpoint.modified);
+        change.written.sort_unstable_by(|one, other| (one.modified, &one.name).cmp(&(other.modified, &other.name)));
         change
     }
 }

@@ -27,13 +27,10 @@ type Row<'a> = (&'a HostView, &'a RankView, Option<&'a DeviceRow>);
 
 /// Adds the section of ranks.
 pub(super) fn add(page: &mut Html, run: &RunView) {
-    let by_place: BTreeMap<(&str, u64), &DeviceRow> = run
-        .hardware
-        .devices
-        .iter()
-        .filter(|device| device.kind == DeviceKind::Gpu)
-        .map(|gpu| ((gpu.host.as_str(), gpu.index), gpu))
-        .collect();
+    let mut by_place = BTreeMap::new();
+    for gpu in run.hardware.devices.iter().filter(|device| device.kind == DeviceKind::Gpu) {
+        by_place.insert((gpu.host.as_str(), gpu.index), gpu);
+    }
     let gpu = |host: &HostView, rank: &RankView| by_place.get(&(host.name.as_str(), rank.gpu?)).copied();
     let services = run.hosts.iter().flat_map(|host| host.services.iter().map(move |service| (host, service, None)));
     let mut rows: Vec<Row<'_>> = run.ranks().map(|(host, rank)| (host, rank, gpu(host, rank))).collect();

@@ -31,7 +31,7 @@ fn hosts_in(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().take(MOST_ENTRIES).flatten();
     let mut hosts: Vec<PathBuf> =
         entries.map(|entry| entry.path()).filter(|path| path.is_dir() && has_record(path)).take(MOST_HOSTS).collect();
-    hosts.sort();
+    hosts.sort_unstable();
     hosts
 }
 

@@ -92,8 +92,10 @@ impl ValueReader {
             facts.entry(name).or_default().merge(own);
         }
         // If a job was killed, its record can be older than the values.
-        let mut grown: BTreeMap<String, GrowingMetric> =
-            std::mem::take(&mut self.metrics).into_iter().map(|(name, metric)| (cleaner.line(&name), metric)).collect();
+        let mut grown = BTreeMap::new();
+        for (name, metric) in std::mem::take(&mut self.metrics) {
+            grown.insert(cleaner.line(&name), metric);
+        }
         order.extend(grown.keys().filter(|name| !facts.contains_key(name.as_str())).cloned());
         let views = order.into_iter().map(|name| {
             let metric = grown.remove(&name).unwrap_or_default();
