@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
@@ -62,8 +63,11 @@ async fn connect(
     let mut deadline = begun + membership.patience;
     let mut pause = FIRST_PAUSE;
     let mut has_warned = false;
+    // True if the last attempts of a host that leaves are of no use to any host.
+    let mut gives_up = false;
     loop {
-        let mut attempt = std::pin::pin!(attempt(membership));
+        let has_met = AtomicBool::new(false);
+        let mut attempt = std::pin::pin!(attempt(membership, &has_met));
         let error = loop {
             tokio::select! {
                 result = &mut attempt => match result {
@@ -74,19 +78,26 @@ async fn connect(
                     Some(Command::Tell(message)) => waiting.messages.push(message),
                     // The note is dropped, because the leader does not watch this host yet.
                     Some(Command::Watch { .. }) => {}
-                    Some(Command::Leave(Audience::Connected)) | None => return None,
-                    Some(Command::Leave(Audience::Expected)) => {
+                    Some(Command::Leave(audience)) => {
+                        let is_failure = |message: &Message| matches!(message, Message::Failed { .. });
                         // The other hosts must learn of a failure, but do not wait for a host that has not failed.
-                        let has_failed = waiting.messages.iter().any(|message| matches!(message, Message::Failed { .. }));
-                        if !has_failed {
+                        gives_up = audience == Audience::Connected || !waiting.messages.iter().any(is_failure);
+                        // The leader may have admitted this host already. It would take the end of the connection for the
+                        // loss of a host that has not said how it ended.
+                        if gives_up && !has_met.load(Ordering::Relaxed) {
                             return None;
                         }
                         waiting.leaves = true;
                         deadline = deadline.min(Instant::now() + LINGER_TIME);
                     }
+                    None => return None,
                 },
+                () = tokio::time::sleep_until(deadline.into()), if gives_up => return None,
             }
         };
+        if gives_up {
+            return None;
+        }
         let now = Instant::now();
         if now >= deadline {
             super::alone(membership, observed, &format!("host {leader} cannot be reached: {error}"));
@@ -103,8 +114,9 @@ async fn connect(
     }
 }
 
-/// Tries each address of the leader once.
-async fn attempt(membership: &Membership) -> io::Result<(TcpStream, Session)> {
+/// Tries each address of the leader once. Sets `has_met` when a connection is established, which the leader then begins to
+/// check.
+async fn attempt(membership: &Membership, has_met: &AtomicBool) -> io::Result<(TcpStream, Session)> {
     let leader = &membership.leader;
     let addresses = match membership.addresses.get(leader) {
         Some(address) => vec![*address],
@@ -114,6 +126,7 @@ async fn attempt(membership: &Membership) -> io::Result<(TcpStream, Session)> {
     for address in addresses {
         let proved = async {
             let mut stream = open(membership, address).await?;
+            has_met.store(true, Ordering::Relaxed);
             let _ = stream.set_nodelay(true);
             let introduced = handshake::introduce(&mut stream, &membership.key, &membership.host);
             let session = timeout(HANDSHAKE_TIME, introduced).await.unwrap_or_else(|_| Err(silent_peer()))?;

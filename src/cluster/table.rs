@@ -138,9 +138,7 @@ impl HostTable {
             leader, hosts, nodes, needs_all, least_hosts, profile, patience, task_engine, restarts, ..
         } = membership;
         let mut standing = BTreeMap::new();
-        for host in hosts {
-            standing.insert(host.clone(), Standing::Absent);
-        }
+        standing.extend(hosts.iter().map(|host| (host.clone(), Standing::Absent)));
         standing.insert(leader.clone(), Standing::Present);
         HostTable {
             leader: leader.clone(),

@@ -14,7 +14,7 @@ use crate::event::{EventKind, Events};
 use crate::failure::TextLimit;
 use crate::logs::{self, Relay};
 use crate::redact::Redactor;
-use crate::supervise::{Groundwork, LIMIT_REMEDY};
+use crate::supervise::LIMIT_REMEDY;
 
 /// The time limit for writing the success or the failure file.
 const RECORD_TIME: Duration = Duration::from_secs(10);
@@ -25,7 +25,6 @@ pub(super) fn run(
     leaves: LeavesFiles,
     phases: impl AsyncFnOnce(&Context, &mut Live) -> Result<Ended, Outcome>,
 ) -> i32 {
-    let groundwork = Groundwork::begin();
     let context = Context::read(options, leaves);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build() {
         Ok(runtime) => runtime,
@@ -34,7 +33,7 @@ pub(super) fn run(
     runtime.block_on(async {
         let events = Events::default();
         let timeline = Timeline::subscribe(&events);
-        let mut live = match begin(&context, groundwork, events, timeline) {
+        let mut live = match begin(&context, events, timeline) {
             Ok(live) => live,
             Err(error) => return cannot_start(&context, &error),
         };
@@ -60,12 +59,12 @@ pub(super) fn run(
 }
 
 /// Begins a run. From here on, messages are written, panics are reported, and signals are caught.
-fn begin(context: &Context, groundwork: Groundwork, events: Events, timeline: Timeline) -> std::io::Result<Live> {
+fn begin(context: &Context, events: Events, timeline: Timeline) -> std::io::Result<Live> {
     let relay = Relay::start()?;
     logs::init(relay.clone());
     logs::set_redactor(Redactor::new(context.variables.texts()));
     panic::install(context.files.clone(), relay.clone());
-    let mut live = Live::begin(groundwork, relay.clone(), events, timeline)?;
+    let mut live = Live::begin(relay.clone(), events, timeline)?;
     panic::end_if_stop_is_not_handled(&mut live.supervisor, context.files.clone(), relay)?;
     if context.leaves_files {
         context.files.begin();

@@ -18,7 +18,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::record::RunRecord;
 use crate::observe::resources::Resources;
 use crate::storage::uploads::IntermediateUploads;
-use crate::supervise::{self, Groundwork, Interrupted, Supervisor};
+use crate::supervise::{self, Interrupted, Supervisor};
 use crate::watch::hang::HangWatch;
 
 /// The parts that live as long as a run.
@@ -61,13 +61,8 @@ impl Live {
     ///
     /// # Errors
     /// The kernel refuses handlers.
-    pub(super) fn begin(
-        groundwork: Groundwork,
-        relay: Relay,
-        events: Events,
-        timeline: Timeline,
-    ) -> std::io::Result<Live> {
-        let supervisor = Supervisor::new(groundwork, relay, events.clone())?;
+    pub(super) fn begin(relay: Relay, events: Events, timeline: Timeline) -> std::io::Result<Live> {
+        let supervisor = Supervisor::new(relay, events.clone())?;
         let scratch = Scratch::default();
         Ok(Live {
             supervisor,

@@ -43,7 +43,7 @@ pub use companion::{Companion, OutputState};
 pub use group::{Service, ServiceEnd};
 pub use main_code::{MainCode, MainCodeProbe};
 pub use report::{EndReport, PeerRanks, PeerStop, Reports, Stop};
-pub use supervisor::{Groundwork, Interrupted, Supervisor};
+pub use supervisor::{Interrupted, Supervisor};
 pub use task::{LIMIT_REMEDY, Launching, Readiness, Role, SpawnError, Task};
 pub use timing::{FLUSH_PATIENCE, Timing};
 pub use tree::{ProcessEntry, descendants};

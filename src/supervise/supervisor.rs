@@ -64,34 +64,17 @@ pub struct Supervisor {
     main_code: MainCodeProbe,
 }
 
-/// The part of a supervisor that begins before everything else: the signals that this process was started with are
-/// read, and the guard is started. It starts in parallel with the preparation of the job, and would otherwise keep a
-/// processor busy when the script starts.
-#[derive(Debug)]
-pub struct Groundwork {
-    inherited: InheritedSignals,
-    protection: Protection,
-}
-
-impl Groundwork {
-    /// Begins. Must be called before any handler is installed and any signal is blocked.
-    pub fn begin() -> Groundwork {
-        let inherited = InheritedSignals::of_this_process();
-        let protection = Protection::begin(&inherited);
-        Groundwork { inherited, protection }
-    }
-}
-
 impl Supervisor {
     /// Begins to catch signals and to adopt orphans, and subscribes to news from other hosts. Must be called in the
     /// runtime.
     ///
     /// # Errors
     /// The kernel refuses handlers or a thread.
-    pub fn new(groundwork: Groundwork, relay: Relay, events: Events) -> io::Result<Supervisor> {
-        let Groundwork { inherited, protection } = groundwork;
+    pub fn new(relay: Relay, events: Events) -> io::Result<Supervisor> {
+        let inherited = InheritedSignals::of_this_process();
         let signals = Caught::begin()?;
         let (sender, streams) = unbounded_channel();
+        let protection = Protection::begin(&inherited);
         let peers = Peers::subscribe(&events);
         let ends = unbounded_channel();
         Ok(Supervisor {
@@ -394,18 +377,16 @@ mod tests {
 
     use nix::sys::signal::{Signal, raise};
 
-    use super::{Groundwork, Supervisor};
+    use super::Supervisor;
     use crate::event::Events;
     use crate::logs::Relay;
 
     #[test]
     fn work_at_the_end_of_a_job_does_not_keep_a_stop_from_being_heard() {
-        let groundwork = Groundwork::begin();
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build().expect("a runtime");
         runtime.block_on(async {
-            let relay = Relay::start().expect("started");
-            let mut supervisor = Supervisor::new(groundwork, relay, Events::default()).expect("begun");
+            let mut supervisor = Supervisor::new(Relay::start().expect("started"), Events::default()).expect("begun");
             let patience = Duration::from_secs(3600);
             assert_eq!(supervisor.run_at_end(patience, || 5).await, Some(5));
             assert_eq!(supervisor.run_at_end(Duration::from_millis(10), std::thread::park).await, None);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -11,6 +10,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+pub use super::kept::search_path;
 
 /// Returns how long a test waits for anything before it calls it a hang: 120 s, or the number of seconds in
 /// FOOTPLATE_TEST_PATIENCE, for machines that do much else.
@@ -34,26 +35,6 @@ pub fn has_all_engines() -> bool {
 
 /// The binary under test.
 pub const FOOTPLATE: &str = env!("CARGO_BIN_EXE_footplate");
-
-/// Returns PATH with the folder of the real Python first: a version manager's script in its place takes longer to start
-/// than all else.
-pub fn search_path() -> &'static str {
-    static PATH: OnceLock<String> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let path = std::env::var("PATH").expect("a PATH");
-        let found = std::env::split_paths(&path).map(|folder| folder.join("python3")).find(|file| file.is_file());
-        let found = found.and_then(|file| file.canonicalize().ok()).expect("python3 is on PATH");
-        let mut start = [0; 2];
-        fs::File::open(&found).and_then(|mut file| file.read_exact(&mut start)).expect("python3 can be read");
-        if start != *b"#!" {
-            return format!("{}:{path}", found.parent().expect("a folder").display());
-        }
-        let program = "import os, sys; print(os.path.dirname(os.path.realpath(sys.executable)))";
-        let output = Command::new("python3").args(["-c", program]).output().expect("python3 runs");
-        let folder = String::from_utf8(output.stdout).expect("a path");
-        format!("{}:{path}", folder.trim())
-    })
-}
 
 /// A job. Its folders are removed when it is dropped.
 #[must_use]

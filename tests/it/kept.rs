@@ -7,9 +7,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use super::images;
-use super::job::search_path;
 
 /// Writes a wheel `name-version` with a module of that name into a folder. Further arguments are its requirements.
 const MAKE_WHEEL: &str = r#"
@@ -43,12 +43,36 @@ fn kept(name: &str, recipe: &[&str], build: impl FnOnce(&Path)) -> PathBuf {
     folder
 }
 
+/// Returns PATH with the tests' own Python first.
+pub fn search_path() -> &'static str {
+    static PATH: OnceLock<String> = OnceLock::new();
+    PATH.get_or_init(|| format!("{}:{}", python().display(), std::env::var("PATH").expect("a PATH")))
+}
+
+/// Returns the folder of the tests' own Python, which is a virtual environment of the machine's. It has no packages but pip,
+/// and it starts sooner than a version manager's script, or than a Python that imports packages at every start.
+fn python() -> PathBuf {
+    let path = std::env::var_os("PATH").expect("a PATH");
+    let mut files = std::env::split_paths(&path).map(|folder| folder.join("python3"));
+    let (file, found) = files.find_map(|file| Some((file.clone(), file.metadata().ok()?))).expect("python3 is on PATH");
+    let recipe = format!("{} {} {:?}", file.display(), found.len(), found.modified());
+    let make = || kept("python", &[&recipe], |folder| make_environment(Command::new(&file), folder)).join("bin");
+    let folder = make();
+    if folder.join("python3").exists() {
+        return folder;
+    }
+    // The machine's Python is no longer where it was.
+    fs::remove_file(folder.with_file_name("ready")).expect("failed to remove a mark");
+    make()
+}
+
 /// Returns the folder of a virtual environment that holds pip and these packages.
 pub fn environment(packages: &[&str]) -> PathBuf {
-    let version = images::output(python().arg("-VV"));
+    let version =
+        fs::read_to_string(python().with_file_name("pyvenv.cfg")).expect("the description of the environment");
     let recipe = [&[search_path(), version.as_str()], packages].concat();
     kept("environment", &recipe, |folder| {
-        images::run(python().args(["-m", "venv", "--clear"]).arg(folder));
+        make_environment(own_python(), folder);
         if !packages.is_empty() {
             images::run(Command::new(folder.join("bin/pip")).args(["install", "--quiet"]).args(packages));
         }
@@ -60,15 +84,20 @@ pub fn environment(packages: &[&str]) -> PathBuf {
 pub fn wheel(folder: &Path, arguments: &[&str]) {
     let recipe = [&[MAKE_WHEEL], arguments].concat();
     let kept = kept("wheel", &recipe, |kept| {
-        images::run(python().args(["-c", MAKE_WHEEL]).arg(kept).args(arguments));
+        images::run(own_python().args(["-c", MAKE_WHEEL]).arg(kept).args(arguments));
     });
     let file = format!("{}-{}-py3-none-any.whl", arguments[0], arguments[1]);
     fs::create_dir_all(folder).expect("failed to make a folder for wheels");
     fs::copy(kept.join(&file), folder.join(&file)).expect("failed to copy a wheel");
 }
 
-fn python() -> Command {
+fn own_python() -> Command {
     let mut command = Command::new("python3");
     command.env("PATH", search_path());
     command
+}
+
+/// Makes a virtual environment of this Python in a folder, which is emptied.
+fn make_environment(mut python: Command, folder: &Path) {
+    images::run(python.args(["-m", "venv", "--clear"]).arg(folder));
 }
