@@ -106,7 +106,12 @@ fn a_limit_of_processes_is_named_and_ends_in_no_defect() {
     // A user who has no other processes.
     const USER: u32 = 61_234;
     let mut named = 0;
-    for limit in 1..=8 {
+    // On a busy machine, footplate's own threads may need more processes at once than it does with the script.
+    let limits = (1..=8).chain((2..=8).cycle().take(35)).enumerate();
+    for (place, limit) in limits {
+        if place >= 8 && named > 0 {
+            break;
+        }
         let job = of_user(Job::shell("exit 7\n"), USER);
         let user = USER.to_string();
         let mut command = Command::new("setpriv");
