@@ -342,8 +342,9 @@ fn a_stop_while_a_host_waits_for_others_starts_the_grace_of_its_uploads() {
     let server = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", server.local_addr().expect("an address"));
     let script = "import os\nfrom notes import note, wait_for\n\
-                  if os.environ['SM_CURRENT_HOST'] == 'algo-2': wait_for('go')\n\
-                  else: open(os.environ['SM_OUTPUT_INTERMEDIATE_DIR'] + '/a', 'w').write('x')\n";
+                  wait_for('go')\n\
+                  if os.environ['SM_CURRENT_HOST'] == 'algo-1':\n    \
+                      open(os.environ['SM_OUTPUT_INTERMEDIATE_DIR'] + '/a', 'w').write('x')\n";
     let hosts = Hosts::new(2, script)
         .variable("AWS_ENDPOINT_URL_S3", &url)
         .variable("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
@@ -352,6 +353,9 @@ fn a_stop_while_a_host_waits_for_others_starts_the_grace_of_its_uploads() {
     let asking = |job: Job| job.hyperparameters(r#"{"sagemaker_s3_output": "\"s3://out\""}"#);
     let hosts = Hosts { jobs: hosts.jobs.into_iter().map(asking).collect() };
     let mut running = hosts.start();
+    // A host does not wait for one that has never connected.
+    running[0].says("all 2 hosts are connected");
+    running[0].tell("go");
     running[0].says("this host has finished, and waits for the others");
     running[0].signal(Signal::SIGTERM);
     eventually("the end of the wait", || hosts.jobs[0].path("output/success").exists().then_some(()));
