@@ -63,7 +63,7 @@ async fn connect(
     let mut deadline = begun + membership.patience;
     let mut pause = FIRST_PAUSE;
     let mut has_warned = false;
-    // True if the last attempts of a host that leaves are of no use to any host.
+    // True once this host leaves, and has no failure of which the others must learn.
     let mut gives_up = false;
     loop {
         let has_met = AtomicBool::new(false);

@@ -89,7 +89,7 @@ fn whole_lines_are_written_in_one_piece() {
     assert_eq!(writes.concat(), expected);
     // If the machine delays the script in the middle of a line for longer than footplate waits, that line comes in parts.
     let parts = writes.iter().filter(|text| !text.ends_with('\n')).count();
-    assert!(parts < 100, "{parts} of {} writes ended within a line", writes.len());
+    assert!(parts < 20, "{parts} of {} writes ended within a line", writes.len());
 }
 
 #[test]
