@@ -37,7 +37,7 @@ pub(super) async fn run(
     observed: &Observed,
     orders: mpsc::Sender<Order>,
 ) {
-    let mut waiting = Waiting { messages: Vec::new(), leaves: false };
+    let mut waiting = Waiting { messages: Vec::new(), intent: Intent::TakePart };
     let Some((stream, session)) = connect(&membership, &mut commands, &mut waiting, observed).await else { return };
     observed.set_link(Connection::Connected);
     observed.events.emit(EventKind::HostJoined(membership.leader.clone()));
@@ -45,10 +45,21 @@ pub(super) async fn run(
     talk(&membership, stream, session, commands, waiting, observed, orders).await;
 }
 
-/// The messages that wait for the connection.
+/// The messages that wait for the connection, and the reason to make it.
 struct Waiting {
     messages: Vec<Message>,
-    leaves: bool,
+    intent: Intent,
+}
+
+/// The reason for which a host connects to the leader.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Intent {
+    TakePart,
+    /// The host has failed, and leaves once the other hosts have learned of it.
+    Report,
+    /// The host leaves, and has nothing to report. It only completes a connection that is already established: the leader
+    /// may have admitted it, and would take the end of the connection for the loss of a host.
+    Withdraw,
 }
 
 /// Tries to connect until it succeeds. `None` if the connection is not needed any more, or if it took too long.
@@ -63,8 +74,6 @@ async fn connect(
     let mut deadline = begun + membership.patience;
     let mut pause = FIRST_PAUSE;
     let mut has_warned = false;
-    // True once this host leaves, and has no failure of which the others must learn.
-    let mut gives_up = false;
     loop {
         let has_met = AtomicBool::new(false);
         let mut attempt = std::pin::pin!(attempt(membership, &has_met));
@@ -74,28 +83,23 @@ async fn connect(
                     Ok(connected) => return Some(connected),
                     Err(error) => break error,
                 },
-                command = commands.recv(), if !waiting.leaves => match command {
+                command = commands.recv(), if waiting.intent == Intent::TakePart => match command {
                     Some(Command::Tell(message)) => waiting.messages.push(message),
                     // The note is dropped, because the leader does not watch this host yet.
                     Some(Command::Watch { .. }) => {}
                     Some(Command::Leave(audience)) => {
-                        let is_failure = |message: &Message| matches!(message, Message::Failed { .. });
-                        // The other hosts must learn of a failure, but do not wait for a host that has not failed.
-                        gives_up = audience == Audience::Connected || !waiting.messages.iter().any(is_failure);
-                        // The leader may have admitted this host already. It would take the end of the connection for the
-                        // loss of a host that has not said how it ended.
-                        if gives_up && !has_met.load(Ordering::Relaxed) {
+                        waiting.intent = intent_at_end(audience, &waiting.messages);
+                        if waiting.intent == Intent::Withdraw && !has_met.load(Ordering::Relaxed) {
                             return None;
                         }
-                        waiting.leaves = true;
                         deadline = deadline.min(Instant::now() + LINGER_TIME);
                     }
                     None => return None,
                 },
-                () = tokio::time::sleep_until(deadline.into()), if gives_up => return None,
+                () = tokio::time::sleep_until(deadline.into()), if waiting.intent == Intent::Withdraw => return None,
             }
         };
-        if gives_up {
+        if waiting.intent == Intent::Withdraw {
             return None;
         }
         let now = Instant::now();
@@ -112,6 +116,13 @@ async fn connect(
         tokio::time::sleep(pause.min(deadline - now)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Returns the reason for which a host that leaves still connects. The other hosts must learn of a failure, but do not wait
+/// for a host that has not failed.
+fn intent_at_end(audience: Audience, messages: &[Message]) -> Intent {
+    let has_failed = messages.iter().any(|message| matches!(message, Message::Failed { .. }));
+    if audience == Audience::Expected && has_failed { Intent::Report } else { Intent::Withdraw }
 }
 
 /// Tries each address of the leader once. Sets `has_met` when a connection is established, which the leader then begins to
@@ -179,7 +190,7 @@ async fn talk(
     tokio::spawn(listening);
     let mut own_failure: Option<Cause> = None;
     let mut alive = tokio::time::interval(ALIVE_INTERVAL);
-    let mut leaves = waiting.leaves;
+    let mut leaves = waiting.intent != Intent::TakePart;
     let mut to_say = vec![Message::Hello(membership.profile.clone())];
     to_say.extend(waiting.messages);
     loop {

@@ -36,9 +36,7 @@ pub(super) async fn run_to_end(live: &mut Live, prepared: &Prepared, task: &Task
 
 /// Returns the variables of the container.
 pub(super) fn container_variables(context: &Context) -> BTreeMap<OsString, OsString> {
-    let mut variables = BTreeMap::new();
-    variables.extend(context.variables.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
-    variables
+    context.variables.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// Writes a file that only this user can read into the run's temporary folder, which is removed at the end of the
