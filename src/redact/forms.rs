@@ -44,15 +44,17 @@ pub(super) fn find(text: &str, beside: Pairing, found: &mut Vec<Range<usize>>) {
 
 /// The text between a name and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Separator {
+pub(super) enum Separator {
     /// `=`, `=>` or `:=`.
     Equals,
     /// `:`, after the closing quote of the name or without quotes.
     Colon { is_quoted: bool },
     /// `,` between quoted words.
     Comma,
-    /// Blanks.
+    /// Blanks, or a dash between blanks.
     Blanks,
+    /// `==` or `!=`, before a value in quotes.
+    Comparison,
 }
 
 /// A value in quotes, or without quotes up to the next character that ends it.
@@ -274,66 +276,14 @@ impl SecretScanner<'_> {
             {
                 NameKind::Doubtful
             }
+            // Code that compares a token of a vocabulary: `if token == "a1":`.
+            kind if separator == Separator::Comparison && kind != NameKind::Password => kind.min(NameKind::Doubtful),
             // A list of names such as `('token', 'label')`.
             kind if separator == Separator::Comma && !name.starts_with('-') && kind != NameKind::Password => {
                 kind.min(NameKind::Doubtful)
             }
             kind => kind,
         }
-    }
-
-    /// Returns the separator between a name and its value, and the start of the value.
-    fn separator(&self, name: Range<usize>) -> Option<(Separator, usize)> {
-        let mut at = name.end;
-        let quote = self.quote(at);
-        if let Some((_, end)) = quote {
-            // The name is a key: `os.environ["API_KEY"] = …`.
-            let is_key = self.byte(end) == b']' && self.byte(end + 1 + self.blanks(end + 1)) == b'=';
-            at = if is_key { end + 1 } else { end };
-        }
-        let blanks = self.blanks(at);
-        let is_option = self.bytes[name.start] == b'-';
-        let may_stand_before_blanks = is_option || is_before_blanks(&self.text[name.clone()]);
-        let after = at + blanks;
-        let (separator, mut start) = match self.byte(after) {
-            b'=' => match self.byte(after + 1) {
-                b'=' | b'~' => return None,
-                b'>' => (Separator::Equals, after + 2),
-                _ => (Separator::Equals, after + 1),
-            },
-            b':' => match self.byte(after + 1) {
-                b':' | b'/' => return None,
-                b'=' => (Separator::Equals, after + 2),
-                _ => (Separator::Colon { is_quoted: quote.is_some() }, after + 1),
-            },
-            b',' if quote.is_some() => (Separator::Comma, after + 1),
-            b'-' if blanks > 0 && self.byte(after + 1) == b'>' => (Separator::Colon { is_quoted: false }, after + 2),
-            // The words of a command, each in quotes.
-            _ if blanks > 0 && quote.is_some() && is_option && self.quote(after).is_some() => {
-                (Separator::Blanks, after)
-            }
-            _ if blanks > 0 && quote.is_none() => {
-                let cell = if is_option { None } else { self.next_cell(at) };
-                (Separator::Blanks, cell.or(may_stand_before_blanks.then_some(after))?)
-            }
-            _ => return None,
-        };
-        start += self.blanks(start);
-        if separator == (Separator::Colon { is_quoted: false }) {
-            start = self.after_tag(self.after_type(start));
-        }
-        // A comma separates only the words of a list, and values there are in quotes.
-        let value_quote = self.quote(start + usize::from(is_prefix(self.byte(start))));
-        if separator == Separator::Comma && value_quote.is_none() {
-            return None;
-        }
-        let word = self.quote(start).map_or(start, |(_, open)| open).min(self.bytes.len());
-        let is_next_option = self.byte(word) == b'-' && self.byte(word + 1).is_ascii_alphabetic()
-            || self.bytes[word..].starts_with(b"--");
-        if is_option && separator == Separator::Blanks && is_next_option {
-            return None;
-        }
-        Some((separator, start))
     }
 
     fn is_hidden(&self, kind: NameKind, value: &FoundValue, separator: Separator, name: usize) -> bool {
@@ -384,14 +334,6 @@ impl SecretScanner<'_> {
 /// Returns true for a byte that can be between a name, a program or a scheme and the value that belongs to it.
 fn is_before_value(byte: u8) -> bool {
     byte.is_ascii_whitespace() || b"=:,\"'`\\".contains(&byte)
-}
-
-/// Returns true for a word that a secret can follow after only a blank: `password hunter2`, `hub_token x9y8`.
-fn is_before_blanks(word: &str) -> bool {
-    word.trim_end_matches('.').contains(['_', '.']) && word.contains(|c: char| c.is_ascii_alphabetic())
-        || ["password", "passwd", "passphrase", "requirepass", "masterauth", "bindpw"]
-            .iter()
-            .any(|name| word.eq_ignore_ascii_case(name))
 }
 
 /// Returns true for a letter that can precede a string literal in Python.

@@ -23,9 +23,11 @@ mod lines;
 mod names;
 mod notation;
 mod part;
+mod prefixes;
 mod programs;
 mod prose;
 mod reading;
+mod separator;
 mod shapes;
 #[cfg(test)]
 mod tests;

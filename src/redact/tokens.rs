@@ -13,120 +13,8 @@ use memchr::memmem;
 
 use super::HIDDEN;
 use super::part::range_of;
+use super::prefixes::{ONE_PART, PREFIXES};
 use super::values::{is_harmless, is_key_of_aws, is_random_word};
-
-/// The prefixes of tokens, each with the services that issue them.
-const PREFIXES: [&str; 106] = [
-    "ghp_",
-    "gho_",
-    "ghu_",
-    "ghs_",
-    "ghr_",
-    "github_pat_", // GitHub
-    "glpat-",
-    "gldt-",
-    "glrt-",
-    "glcbt-",
-    "glptt-",
-    "glft-",
-    "glsoat-",
-    "gloas-",
-    "glimt-",
-    "glagent-",
-    "GR1348941", // GitLab
-    "ATATT",
-    "ATBB",
-    "ATCTT", // Atlassian
-    "hf_",
-    "api_org_", // Hugging Face
-    "sk-",
-    "sk_live_",
-    "sk_test_",
-    "rk_live_",
-    "rk_test_",
-    "whsec_", // OpenAI, Anthropic, Stripe
-    "gsk_",
-    "xai-",
-    "r8_",
-    "pcsk_",
-    "nvapi-",
-    "fw_",
-    "tgp_v1_",
-    "wandb_v1_",
-    "lsv2_pt_",
-    "lsv2_sk_",
-    "rpa_",
-    "tvly-",
-    "jina_",
-    "bedrock-api-key-",
-    "ABSK",
-    "pplx-",
-    "csk-",
-    "KGAT_", // other services of models
-    "xoxb-",
-    "xoxp-",
-    "xoxa-",
-    "xoxr-",
-    "xoxs-",
-    "xoxe-",
-    "xoxe.",
-    "xoxc-",
-    "xoxd-",
-    "xapp-", // Slack
-    "npm_",
-    "pypi-",
-    "rubygems_",
-    "dckr_pat_",
-    "dckr_oat_", // registries of packages
-    "AIza",
-    "ya29.",
-    "GOCSPX-", // Google
-    "dop_v1_",
-    "doo_v1_",
-    "dor_v1_",
-    "shpat_",
-    "shpss_",
-    "SG.",
-    "sq0atp-",
-    "sq0csp-",
-    "sbp_",
-    "sgp_",
-    "pul-",
-    "dp.pt.",
-    "ops_eyJ",
-    "pscale_tkn_",
-    "pscale_pw_",
-    "NRAK-",
-    "CFPAT-",
-    "phx_",
-    "secret_",
-    "cfut_",
-    "glc_eyJ",
-    "dt0c01.",
-    "shpca_",
-    "shppa_",
-    "dp.st.",
-    "nfp_",
-    "HRKU-",
-    "sb_secret_",
-    "mdb_sa_sk_",
-    "sntryu_",
-    "AKCp8", // other services
-    "hvs.",
-    "hvb.",
-    "AGE-SECRET-KEY-",
-    "tskey-",
-    "figd_",
-    "glsa_",
-    "sntrys_",
-    "PMAK-",
-    "lin_api_",
-    "ntn_",
-    "dapi",
-];
-
-/// The prefixes after which a token has no further sign. Other names can begin with them: `hf_model_1a2b3c4d`.
-const ONE_PART: [&str; 7] = ["hf_", "npm_", "r8_", "xai-", "fw_", "pul-", "secret_"];
 
 /// The beginnings of the identifiers of AWS's access keys.
 const ACCESS_KEYS: [&str; 4] = ["AKIA", "ASIA", "ABIA", "ACCA"];
@@ -209,7 +97,7 @@ fn token(text: &str, word: Range<usize>) -> Option<Range<usize>> {
         return is_key.then_some(word);
     }
     let prefix = PREFIXES.iter().find(|prefix| rest.starts_with(**prefix))?;
-    let may_have_dots = prefix.ends_with('.') || *prefix == "glpat-";
+    let may_have_dots = prefix.contains('.') || *prefix == "glpat-";
     let is_part =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || may_have_dots && byte == b'.';
     let tail = &rest[prefix.len()..];
@@ -250,7 +138,7 @@ pub(super) fn secrets_of_access_key(text: &str) -> impl Iterator<Item = Range<us
 
 /// Returns true if a token can begin with this byte.
 fn may_begin(byte: u8) -> bool {
-    b"aAbcCdefFgGhHIjkKlLmnNopPrsStwxy".contains(&byte)
+    b"aAbcCdefFgGhHiIjkKlLmnNopPrsStwxy".contains(&byte)
 }
 
 /// Returns the range of a JSON web token: two parts in base64 that begin like JSON, and further ones.

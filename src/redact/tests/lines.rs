@@ -157,7 +157,7 @@ fn secrets_in_code_and_in_encoded_addresses_are_hidden() {
     check(&[
         "os.environ[\"API_KEY\"] = \"⟦x9y8z7⟧\"",
         "config['db']['password']='⟦x9y8⟧'",
-        "config['db']['password'] == 'x9y8'",
+        "config['db']['password'] == '⟦x9y8⟧'",
         "config['max_tokens'] = 'x9y8', tokens['token'][0] = 'x9y8'",
         "os.environ['TOKEN'] = os.getenv('OTHER9')",
         "https%3A%2F%2F⟦me%3Ax9y8⟧%40h%2Fp%3Fa%40b",

@@ -122,7 +122,49 @@ fn prefixes_of_more_services_are_known() {
         "⟦gloas-0a1B2c3D4e5F6g7H8i9J⟧ and ⟦pplx-0a1B2c3D4e5F6g7H8i9J⟧",
         "rsa: ⟦LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCk1JSUV2UUlCQURBTkJna3Foa2lHOXcwQkFRRUZBQVND⟧",
         "login ⟦eyJhdXRocyI6eyJoLmlvIjp7ImF1dGgiOiJiV1U2V0dzeU9XUk1jVGR0YlE9PSJ9fX0wMTIzNDU2Nzg5⟧ failed",
+        "⟦esecret_0a1B2c3D4e5F6g7H8i9J⟧ ⟦llx-0a1B2c3D4e5F6g7H8i9J⟧ ⟦essu_0a1B2c3D4e5F6g7H8i9J⟧ ⟦pnu_0a1B2c3D4e5F6g7H8i9J⟧",
+        "⟦dbtc_0a1B2c3D4e5F6g7H8i9J⟧ ⟦bkua_0a1b2c3d4e5f60718293⟧ ⟦CCIPAT_0a1B2c3D4e5F_0a1b2c3d4e5f60718293⟧",
+        "⟦rnd_0a1B2c3D4e5F6g7H8i9J⟧ ⟦napi_0a1b2c3d4e5f60718293⟧ ⟦isat_0a1B2c3D4e5F6g7H8i9J⟧ ⟦aio_0a1B2c3D4e5F6g7H8i9J⟧",
+        "⟦hf_oauth_0a1B2c3D4e5F6g7H8i9J⟧ ⟦sk_0a1b2c3d4e5f607182930a1b2c3d4e5f607182930a1b2c3d⟧ ⟦e2b_0a1b2c3d4e5f60718293⟧",
+        "⟦xkeysib-0a1b2c3d4e5f607182930a1b2c3d4e5f-0a1B2c3D4e5F6g7H⟧ ⟦fm2_0a1B2c3D4e5F6g7H8i9J⟧ ⟦sk.eyJ1IjoiYTFiMmMzZDRlNSJ9.0a1B2c3D4e5F⟧",
+        "⟦fc-0a1b2c3d4e5f60718293a4b5c6d7e8f9⟧ ⟦tfp_0a1B2c3D4e5F6g7H8i9J⟧ ⟦as-0a1B2c3D4e5F6g7H8i9J0k⟧ ⟦sgp_0a1b2c3d4e5f60718293⟧",
+        "rnd_seed sk_learn_model_2024 aio_pika e2b_template fc-layer-0a1b2c3d4e5f as-needed llx-base-model napi_build fm2_base",
         "⟦KGAT_0a1b2c3d4e5f60718293a4b5c6d7e8f9⟧ ⟦sb_secret_0a1B2c3D4e5F6g7H8i9J⟧ ⟦dp.st.prd.0a1B2c3D4e5F6g7H8i9J⟧",
+    ]);
+}
+
+#[test]
+fn tokens_that_only_their_shape_tells_are_hidden() {
+    check(&[
+        // Airtable, Terraform, Discord, Dropbox, and a token of Vault in its earlier form
+        "airtable ⟦patAbc1dEf2gHi3jK.0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef⟧ failed",
+        "⟦abCD1efGH2ijKL.atlasv1.0a1B2c3D4e5F6g7H8i9J0a1B2c3D4e5F6g7H8i9J0a1B2c3D4e5F6g7H8i9J0a1B2c3⟧",
+        "bot ⟦MTE5ODc2NTQzMjEwOTg3NjU0.GaBcDe.x1Y2z3X4y5Z6x7Y8z9X0y1Z2x3Y4z5X6y7Z8⟧",
+        "⟦sl.u.AFa1B2c3D4e5F6g7H8i9J0-a1B2c3D4e5F6g7H8i9J0_a1B2c3D4e5F6g7H8i9J0a1B2c3⟧, ⟦s.a1B2c3D4e5F6g7H8i9J0k1L2⟧",
+        // Telegram, Mailchimp, Meta, Trello, Gemini
+        "https://h/bot⟦123456789:AAa1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q⟧/x and ⟦1234567890:AAa1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q⟧",
+        "⟦0123456789abcdef0123456789abcdef-us12⟧",
+        "⟦EAAa1B2c3D4e5F6g7H8i9J0a1B2c3D4e5F6g7H8i9J0a1B2c3D4e5F6g7H8i9J0a1B2c3⟧",
+        "⟦ATTA0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9ABCD1234⟧",
+        "⟦AQ.Ab8RN6Ka1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q⟧",
+        // Such words without the length or the digits of a token
+        "s.learning_rate s.a1b2 sl.mean pattern.0a1b2c3d MTE5.GaBcDe.x1 EAAC AQ.Ab8 12:AAx9 123456789:AAA-batch",
+        "model-us12 0123456789abcdef0123456789abcdef 0123456789abcdef0123456789abcdef-use1",
+        "EARLYSTOPPINGCALLBACKWITHPATIENCEANDAVERYLONGNAMETHATGOESONANDON",
+    ]);
+}
+
+#[test]
+fn values_that_are_compared_with_a_name_are_hidden() {
+    check(&[
+        "    if password == '⟦x9y8⟧':",
+        "assert api_key != \"⟦a1b2c3d4e5f6⟧\", msg",
+        "if (db.password === '⟦x9y8⟧')",
+        "if token == '</s>': if pad_token == 'a1': if password == other: if api_key != 'none' or password == ''",
+        "token==1.2.3 secrets==2.0.1",
+        "password：⟦x9y8⟧",
+        "api_key – ⟦a1b2c3d4e5f6⟧; access token — ⟦a1b2c3d4e5f6⟧",
+        "the api key – a string – was refused; the token — an expired one — is gone",
     ]);
 }
 
