@@ -93,6 +93,10 @@ impl Browser {
             let mut of_page = events.iter().skip_while(|event| !is_begun(event));
             of_page.any(|event| event["method"] == "Page.loadEventFired")
         });
+        if screen.scripts {
+            // What is in the window is laid out in the first frame.
+            self.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(null))))");
+        }
     }
 
     /// Returns the value of an expression of JavaScript in the page.
