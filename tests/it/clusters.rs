@@ -8,6 +8,7 @@ use crate::container::{Container, Ended};
 use crate::fleet::{HAS_LITTLE, Hosts, Started, all, failed, host_is_lost};
 use crate::images;
 use crate::job::{Job, has_all_engines};
+use crate::volumes;
 
 /// The folder of Ray and Dask in a container.
 const FOLDER: &str = "/opt/clusters";
@@ -19,7 +20,7 @@ const ENGINES: [&str; 2] = ["dask", "ray"];
 fn volume() -> &'static str {
     // Nothing of Ray is started here: its raylet aborts if its agents take more than 15 s, as they can if they are compiled first.
     let warm_up = format!("{FOLDER}/bin/python3 -m compileall -q {FOLDER}/lib");
-    images::python_volume("footplate-test-clusters", FOLDER, "ray distributed", &warm_up)
+    volumes::python_volume("footplate-test-clusters", FOLDER, "ray distributed", &warm_up)
 }
 
 /// A script that uses the cluster of either engine. `spread` runs a function once on each host and returns the results, `at`
@@ -181,7 +182,7 @@ fn rays_dashboard_asks_for_the_token_and_no_line_of_ray_has_colours() {
         return;
     }
     let warm_up = format!("{FOLDER}/bin/python3 -m compileall -q {FOLDER}/lib");
-    let volume = images::python_volume("footplate-test-ray-default", FOLDER, "ray[default]", &warm_up);
+    let volume = volumes::python_volume("footplate-test-ray-default", FOLDER, "ray[default]", &warm_up);
     let ask = "import urllib.error, urllib.request\n\
                def ask(**headers):\n    \
                asked = urllib.request.Request('http://127.0.0.1:8265/api/version', headers=headers)\n    \

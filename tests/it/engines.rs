@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::container::Ended;
 pub use crate::fleet::Hosts;
 use crate::fleet::{Started, all, failed, host_is_cut_off, host_is_lost};
-use crate::images::{self, PythonVolume};
+use crate::images;
+use crate::volumes::{self, PythonVolume};
 
 /// The Debian suites with the two versions of Open MPI.
 const SUITES: [&str; 2] = ["bookworm", "trixie"];
@@ -262,7 +263,7 @@ const TORCH: &str = "/opt/torch";
 pub fn torch() -> PythonVolume {
     let warm_up =
         format!("{TORCH}/bin/python3 -c 'import torch.distributed.run'; {TORCH}/bin/torchrun --help >/dev/null");
-    let name = images::python_volume("footplate-test-torch", TORCH, "torch numpy", &warm_up);
+    let name = volumes::python_volume("footplate-test-torch", TORCH, "torch numpy", &warm_up);
     PythonVolume { name, folder: TORCH }
 }
 

@@ -30,9 +30,8 @@ pub fn uv() -> String {
 /// Returns a job that has a virtual environment with pip of its own, and none of this machine's settings for pip.
 fn job(script: &str) -> Job {
     let job = Job::python(script);
-    // With the times of its files: if they differ, Python compiles all of pip again.
     let venv = job.path("venv");
-    images::run(Command::new("cp").arg("-a").arg(environment()).arg(&venv));
+    kept::copy_environment(environment(), &venv);
     let path = format!("{}/bin:{}", venv.display(), search_path());
     let home = job.base().display().to_string();
     job.variable("PATH", &path).variable("HOME", &home).variable("PIP_CONFIG_FILE", "/dev/null")

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use super::job::{FOOTPLATE, search_path, wait_with_output};
 use super::workplace::Workplace;
-use super::{images, installers, kept};
+use super::{installers, kept};
 
 impl Workplace {
     /// Returns a command that runs `footplate local` in the folder with these arguments.
@@ -448,7 +448,7 @@ fn a_rank_without_mpi_finalize_fails_the_job_as_with_mpirun() {
 fn hosts_that_share_a_python_install_one_after_another() {
     let workplace = Workplace::new("import fix; print(fix.VERSION)");
     workplace.write("src/requirements.txt", "fix\n");
-    images::run(Command::new("cp").arg("-a").arg(installers::environment()).arg(workplace.at("venv")));
+    kept::copy_environment(installers::environment(), &workplace.at("venv"));
     kept::wheel(&workplace.at("wheels"), &["fix", "1.2"]);
     let mut command = workplace.command(&["--source-dir", "src", "--entry-point", "train.py", "--hosts", "3"]);
     command.env("PATH", format!("{}:{}", workplace.at("venv/bin").display(), search_path()));

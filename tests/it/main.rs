@@ -137,5 +137,6 @@ mod structure;
 mod toolkits;
 mod torchrun;
 mod trainers;
+mod volumes;
 mod wording;
 mod workplace;

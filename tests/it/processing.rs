@@ -9,10 +9,9 @@ use serde_json::json;
 
 use super::code::archive_of;
 use super::hosts::address;
-use super::images;
 use super::installers;
 use super::job::{Ended, Job, executable, search_path, wait_with_output};
-use super::kept::wheel;
+use super::kept::{self, wheel};
 use super::running::{Running, nothing_survives, with_notes};
 use super::servers::CodeArtifact;
 
@@ -199,7 +198,7 @@ fn requirements_are_installed_from_codeartifact() {
     let in_environment = |script: &str| {
         let job = job(script).file(&format!("{CODE}/requirements.txt"), "cleaner\n");
         let venv = job.path("venv");
-        images::run(Command::new("cp").arg("-a").arg(installers::environment()).arg(&venv));
+        kept::copy_environment(installers::environment(), &venv);
         let path = format!("{}/bin:{}", venv.display(), search_path());
         let job = job.variable("PATH", &path).variable("PIP_CONFIG_FILE", "/dev/null");
         repository.offered_to(job).variable("PIP_NO_CACHE_DIR", "1").variable("FOOTPLATE_UV", &installers::uv())

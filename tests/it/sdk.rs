@@ -250,15 +250,16 @@ impl Workplace {
 
     /// Returns the command of a program that uses an SDK, without its arguments after the folder.
     fn command(&self, package: &str, program: &str) -> Command {
-        let python = kept::environment(&[package]).join("bin/python3");
-        let mut command = Command::new(python);
+        let environment = kept::environment(&[package]);
+        let mut command = Command::new(environment.join("bin/python3"));
         command
             .arg(format!("{FIXTURES}/{program}"))
             .arg(self.folder.path())
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
             .env("PYTHONPATH", PYTHON)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
+            // What it compiles is not for the folders of the repository and of the job.
+            .env("PYTHONPYCACHEPREFIX", environment.join("compiled"))
             .env("FOOTPLATE_TEST_BINARY", images::BINARY)
             .env("AWS_ACCESS_KEY_ID", "none")
             .env("AWS_SECRET_ACCESS_KEY", "none")

@@ -4,7 +4,6 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::images;
 use super::installers;
 use super::job::{Ended, FOOTPLATE, Job, eventually, executable, search_path};
 use super::kept::{self, wheel};
@@ -156,7 +155,7 @@ fn installing(function: &str, imported: &str) -> Job {
     let job =
         framework(&body, "").file("source/pyproject.toml", project).file("source/backend.py", installers::BACKEND);
     let venv = job.path("venv");
-    images::run(Command::new("cp").arg("-a").arg(installers::environment()).arg(&venv));
+    kept::copy_environment(installers::environment(), &venv);
     let path = format!("{}/bin:{}:{}", venv.display(), job.path("bin").display(), search_path());
     let home = job.base().display().to_string();
     job.variable("PATH", &path)

@@ -6,6 +6,7 @@ use crate::container::Ended;
 use crate::engines;
 use crate::fleet::{HAS_LITTLE, Hosts, Started, all, failed, host_is_lost};
 use crate::images;
+use crate::volumes;
 
 /// An engine, with a script that uses it.
 struct Engine {
@@ -38,7 +39,7 @@ const MXNET: Engine = Engine {
         let warm_up = format!("{MXNET_FOLDER}/bin/python3 -c 'import mxnet'");
         let name = "footplate-test-mxnet";
         // MXNet 1.9.1, the last release, uses names that NumPy 1.24 removed.
-        (images::python_volume_in(image(), name, MXNET_FOLDER, "mxnet==1.9.1 numpy==1.23.5", &warm_up), MXNET_FOLDER)
+        (volumes::python_volume_in(image(), name, MXNET_FOLDER, "mxnet==1.9.1 numpy==1.23.5", &warm_up), MXNET_FOLDER)
     },
     begin: "import mxnet\n\
             store = mxnet.kv.create('dist_sync')\n\
@@ -313,7 +314,7 @@ fn frameworks() -> (&'static str, &'static str) {
     let folder = FRAMEWORKS_FOLDER;
     let warm_up = format!("{folder}/bin/python3 -c 'import jax, lightgbm, tensorflow, xgboost'");
     let packages = "tensorflow-cpu jax xgboost-cpu lightgbm";
-    (images::python_volume_in(image(), "footplate-test-frameworks", folder, packages, &warm_up), folder)
+    (volumes::python_volume_in(image(), "footplate-test-frameworks", folder, packages, &warm_up), folder)
 }
 
 /// Returns the volume with trainers that need PyTorch, and its folder. PyTorch itself is in another volume.
@@ -321,7 +322,7 @@ fn trainers() -> (&'static str, &'static str) {
     let folder = TRAINERS_FOLDER;
     let packages = "accelerate lightning deepspeed setuptools";
     let warm_up = format!("{folder}/bin/python3 -c 'import accelerate, lightning'");
-    (images::python_volume_over(&engines::torch(), "footplate-test-trainers", folder, packages, &warm_up), folder)
+    (volumes::python_volume_over(&engines::torch(), "footplate-test-trainers", folder, packages, &warm_up), folder)
 }
 
 /// Returns the image of hosts that run Horovod.
@@ -337,11 +338,11 @@ fn horovod() -> (&'static str, &'static str) {
     let compile = format!(
         "export HOROVOD_WITH_MXNET=1 HOROVOD_WITH_MPI=1 HOROVOD_WITHOUT_GLOO=1 HOROVOD_WITHOUT_TENSORFLOW=1 \
          HOROVOD_WITHOUT_PYTORCH=1 PATH={folder}/bin:$PATH
-         {folder}/bin/pip install --quiet --no-build-isolation --no-deps horovod==0.28.1
+         uv pip install --quiet --python {folder} --no-cache --no-build-isolation --no-deps horovod==0.28.1
          {folder}/bin/python3 -c 'import horovod.mxnet'"
     );
     let image = images::debian_with("bookworm", &tools);
-    (images::python_volume_in(image, "footplate-test-horovod", folder, packages, &compile), folder)
+    (volumes::python_volume_in(image, "footplate-test-horovod", folder, packages, &compile), folder)
 }
 
 /// Returns hosts whose script computes with all hosts, prints `together on HOST`, and executes `then`. `group` is for engines of
