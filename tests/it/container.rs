@@ -1,10 +1,13 @@
 //! A container that runs a job whose base folder is a temporary folder of this machine. Everything that a test starts is
 //! removed when the test ends, also when it fails. An assertion can show what a container did.
 
-use std::fmt;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+use std::{fmt, fs};
+
+use tempfile::NamedTempFile;
 
 use crate::images;
 use crate::job::{Job, patience};
@@ -33,6 +36,14 @@ pub struct Container<'a> {
     name: String,
     job: &'a Job,
     started: Instant,
+    follower: OnceLock<Follower>,
+}
+
+/// A program that writes the logs of a container into a file until the container has ended. It costs less than asking the
+/// container engine again and again.
+struct Follower {
+    program: Mutex<Child>,
+    logs: NamedTempFile,
 }
 
 /// The end of a container. `{}` shows all of it.
@@ -55,7 +66,7 @@ impl<'a> Container<'a> {
     pub fn start_without_volume(job: &'a Job, image: &str, options: &[&str], arguments: &[&str]) -> Container<'a> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("footplate-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let container = Container { name, job, started: Instant::now() };
+        let container = Container { name, job, started: Instant::now(), follower: OnceLock::new() };
         let mut command = Command::new("docker");
         command.args(["run", "--detach", "--name", &container.name]).args(options).arg(image).args(arguments);
         images::run(&mut command);
@@ -69,26 +80,37 @@ impl<'a> Container<'a> {
 
     /// Waits until the container has ended.
     pub fn end(&self) -> Ended {
-        self.until("it has ended", || {
-            let state = self.inspect("{{.State.Status}} {{.State.ExitCode}}");
-            let (status, code) = state.split_once(' ').expect("the state has two parts");
-            (status == "exited").then(|| code.parse().expect("the exit code is a number"))
-        })
+        let mut command = Command::new("docker");
+        let waiting = command.args(["wait", &self.name]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let waiting = Mutex::new(waiting.expect("docker runs"));
+        self.poll_often("it has ended", || has_ended(&waiting).then_some(()));
+        let waited = waiting.into_inner().unwrap_or_else(PoisonError::into_inner).wait_with_output().expect("waited");
+        let code = String::from_utf8_lossy(&waited.stdout).trim().parse();
+        self.ended(code.unwrap_or_else(|_| panic!("docker wait: {}", String::from_utf8_lossy(&waited.stderr))))
     }
 
     /// Waits until the container's logs contain a text. A container that has ended logs nothing more.
     pub fn until_logged(&self, text: &str) {
-        let is_logged = self.poll(&format!("it has logged {text:?}"), || {
-            let has_ended = self.has_ended();
-            let is_logged = self.logs().contains(text);
-            (is_logged || has_ended).then_some(is_logged)
+        let is_logged = self.poll_often(&format!("it has logged {text:?}"), || {
+            let (logs, is_complete) = self.logs_so_far();
+            (is_complete || logs.contains(text)).then(|| logs.contains(text))
         });
         assert!(is_logged, "it has ended without {text:?}\n{}", self.end());
     }
 
-    /// Returns true if the container has ended.
-    pub fn has_ended(&self) -> bool {
-        self.inspect("{{.State.Status}}") == "exited"
+    /// Returns what the container has written so far, and true if it has ended.
+    pub fn logs_so_far(&self) -> (String, bool) {
+        let follower = self.follower.get_or_init(|| {
+            let logs = NamedTempFile::new().expect("a file for logs");
+            // Clones of one file write behind each other.
+            let [stdout, stderr] = [(); 2].map(|()| logs.as_file().try_clone().expect("a file for logs"));
+            let mut command = Command::new("docker");
+            let command = command.args(["logs", "--follow", &self.name]).stdout(stdout).stderr(stderr);
+            Follower { program: Mutex::new(command.spawn().expect("docker runs")), logs }
+        });
+        let has_ended = has_ended(&follower.program);
+        let logs = fs::read(follower.logs.path()).expect("the file of the logs");
+        (String::from_utf8_lossy(&logs).into_owned(), has_ended)
     }
 
     /// Runs `docker stop`, as the platform does but with a shorter time limit. Returns how long it took.
@@ -155,6 +177,16 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
 
     /// Polls until the condition returns a value. If it never does, the panic shows what the container did.
     pub fn poll<T>(&self, what: &str, condition: impl Fn() -> Option<T>) -> T {
+        // Each look is a run of the program docker.
+        self.poll_with_pauses(Duration::from_millis(250), what, condition)
+    }
+
+    /// Polls like [`Container::poll`] a condition that starts no program.
+    pub fn poll_often<T>(&self, what: &str, condition: impl Fn() -> Option<T>) -> T {
+        self.poll_with_pauses(Duration::from_millis(20), what, condition)
+    }
+
+    fn poll_with_pauses<T>(&self, pause: Duration, what: &str, condition: impl Fn() -> Option<T>) -> T {
         let deadline = Instant::now() + CONTAINER_PATIENCE.max(patience());
         loop {
             if let Some(value) = condition() {
@@ -163,14 +195,8 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
             if Instant::now() > deadline {
                 panic!("waited in vain until {what}\n{}", self.ended(-1));
             }
-            // Each look is a run of the program docker.
-            std::thread::sleep(Duration::from_millis(250));
+            std::thread::sleep(pause);
         }
-    }
-
-    fn until(&self, what: &str, condition: impl Fn() -> Option<i32>) -> Ended {
-        let code = self.poll(what, condition);
-        self.ended(code)
     }
 
     fn ended(&self, code: i32) -> Ended {
@@ -182,15 +208,21 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
             took: self.started.elapsed(),
         }
     }
+}
 
-    fn inspect(&self, format: &str) -> String {
-        images::output(Command::new("docker").args(["inspect", "--format", format, &self.name]))
-    }
+/// Returns true if a program has ended.
+fn has_ended(program: &Mutex<Child>) -> bool {
+    program.lock().unwrap_or_else(PoisonError::into_inner).try_wait().expect("waited").is_some()
 }
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
         let _ = Command::new("docker").args(["rm", "--force", "--volumes", &self.name]).output();
+        if let Some(follower) = self.follower.take() {
+            let mut program = follower.program.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let _ = program.kill();
+            let _ = program.wait();
+        }
     }
 }
 

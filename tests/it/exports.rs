@@ -41,7 +41,8 @@ print(json.dumps(found))
 
 /// Returns what TensorBoard reads in a folder.
 fn board(folder: &Path) -> Value {
-    let text = images::output(Command::new(python()).args(["-c", READ_BOARD]).arg(folder));
+    let mut command = Command::new(python());
+    let text = images::output(kept::compiles_once(&mut command).args(["-c", READ_BOARD]).arg(folder));
     serde_json::from_str(text.lines().last().expect("a line")).expect("JSON")
 }
 

@@ -119,15 +119,12 @@ impl Started<'_> {
     /// nothing more.
     #[track_caller]
     pub fn until_written(&self, text: &str, count: usize) {
-        let written = || {
-            let logs: Vec<String> = self.containers.iter().map(Container::logs).collect();
-            logs.iter().flat_map(|logs| logs.lines()).filter(|line| line.ends_with(text)).count()
-        };
         let what = format!("{text:?} is written {count} times");
-        let is_written = self.containers[0].poll(&what, || {
-            let have_ended = self.containers.iter().all(Container::has_ended);
-            let is_written = written() >= count;
-            (is_written || have_ended).then_some(is_written)
+        let is_written = self.containers[0].poll_often(&what, || {
+            let logs: Vec<(String, bool)> = self.containers.iter().map(Container::logs_so_far).collect();
+            let lines = logs.iter().flat_map(|(logs, _)| logs.lines());
+            let is_written = lines.filter(|line| line.ends_with(text)).count() >= count;
+            (is_written || logs.iter().all(|(_, have_ended)| *have_ended)).then_some(is_written)
         });
         assert!(is_written, "all have ended before {what}\n{}", all(&self.end()));
     }

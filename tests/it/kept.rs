@@ -87,6 +87,11 @@ pub fn environment(packages: &[&str]) -> PathBuf {
     })
 }
 
+/// Lets a Python of a kept environment keep what it compiles, whatever the machine's setting is.
+pub fn compiles_once(command: &mut Command) -> &mut Command {
+    command.env_remove("PYTHONDONTWRITEBYTECODE")
+}
+
 /// The program that installs the packages of the tests' environments, in a quarter of pip's time.
 const UV: &str = "uv==0.13.9";
 

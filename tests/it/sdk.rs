@@ -98,7 +98,10 @@ fn a_job_of_v3_sends_the_binary_to_the_service() {
     let moto = servers::tools().with_file_name("lib");
     let moto =
         fs::read_dir(moto).expect("the environment").flatten().next().expect("its Python").path().join("site-packages");
-    let output = Command::new(kept::environment(&[V3]).join("bin/python3"))
+    let environment = kept::environment(&[V3]);
+    let mut command = Command::new(environment.join("bin/python3"));
+    let output = kept::compiles_once(&mut command)
+        .env("PYTHONPYCACHEPREFIX", environment.join("compiled"))
         .arg(format!("{FIXTURES}/api.py"))
         .args([folder.path(), &binary])
         .env("PYTHONPATH", format!("{}:{}", moto.display(), PYTHON))
@@ -252,7 +255,7 @@ impl Workplace {
     fn command(&self, package: &str, program: &str) -> Command {
         let environment = kept::environment(&[package]);
         let mut command = Command::new(environment.join("bin/python3"));
-        command
+        kept::compiles_once(&mut command)
             .arg(format!("{FIXTURES}/{program}"))
             .arg(self.folder.path())
             .current_dir(self.folder.path())

@@ -55,6 +55,7 @@ impl Server {
         // The system does not assign a port again at once after its release.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let mut command = Command::new(python);
+        kept::compiles_once(&mut command);
         arguments(&mut command, port);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a server starts");
         let server = Server { child, port };

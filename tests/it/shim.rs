@@ -450,8 +450,9 @@ fn pip_takes_the_package_for_the_original() {
     let python = frameworks().join("bin/python3");
     let job = job();
     let pip = |words: &[&str]| {
-        let mut command = Command::new(&python);
-        command.args(["-m", "pip"]).args(words);
+        // The environment has no pip of its own.
+        let mut command = Command::new("python3");
+        command.args(["-m", "pip", "--python"]).arg(&python).args(words);
         let output = job.within(command).output().expect("pip starts");
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
