@@ -1,10 +1,14 @@
 //! Jobs of the local modes of the SageMaker Python SDKs, in images that contain the binary. The SDKs start the containers
 //! with docker-compose. Code and data are local files, because AWS is not available.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::rc::Rc;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -23,67 +27,66 @@ const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/sdk");
 
 #[test]
-fn an_estimator_of_v2_trains_on_one_host() {
-    let Some(place) = Workplace::new() else { return };
-    let ended = place.v2("1", "generic", "train.py");
-    ended.trained(1, "two words");
+fn estimators_of_v2_train_and_tell_why_a_script_failed() {
+    let Some(mut sdk) = Sdk::start(V2, &["sagemaker.estimator", "sagemaker.local", "sagemaker.pytorch"]) else {
+        return;
+    };
+    let image = images::with_train(images::debian("bookworm"));
+    let mut run = |hosts, estimator, script| sdk.train("v2.py", [image, hosts, estimator, script]);
+    run("1", "generic", "train.py").trained(1, "two words");
+    // Two hosts find each other.
+    run("2", "framework", "train.py").trained(2, "two words");
+    run("1", "generic", "fails.py").failed();
 }
 
 #[test]
-fn a_framework_estimator_of_v2_trains_on_two_hosts_that_find_each_other() {
-    let Some(place) = Workplace::new() else { return };
-    let ended = place.v2("2", "framework", "train.py");
-    ended.trained(2, "two words");
-}
-
-#[test]
-fn a_script_that_fails_under_v2_leaves_its_error_among_the_artifacts() {
-    let Some(place) = Workplace::new() else { return };
-    let ended = place.v2("1", "generic", "fails.py");
-    ended.failed();
-}
-
-#[test]
-fn a_command_of_v3_trains_on_one_host() {
-    let Some(place) = Workplace::new() else { return };
-    let ended = place.v3("1", "command", "train.py");
-    ended.trained(1, "");
-}
-
-#[test]
-fn a_command_of_v3_trains_on_two_hosts_that_find_each_other() {
-    let Some(place) = Workplace::new() else { return };
-    let ended = place.v3("2", "command", "train.py");
-    ended.trained(2, "");
-}
-
-#[test]
-fn a_command_of_v3_that_fails_leaves_its_error_among_the_artifacts() {
-    let Some(place) = Workplace::new() else { return };
-    let ended = place.v3("1", "command", "fails.py");
-    ended.failed();
-}
-
-#[test]
-fn the_binary_comes_with_a_job_of_v3_and_runs_ranks_on_two_hosts() {
-    let Some(place) = Workplace::new() else { return };
-    let ended = place.run(V3, "v3.py", [images::debian("bookworm"), "2", "per-gpu", "train.py"]);
+fn trainers_of_v3_train_and_tell_why_a_script_failed() {
+    let Some(mut sdk) = Sdk::start(V3, &["sagemaker.train.model_trainer", "footplate.sagemaker"]) else { return };
+    let (bare, image) = (images::debian("bookworm"), images::with_entrypoint(images::debian("bookworm")));
+    let mut run = |image, hosts, how, script| sdk.train("v3.py", [image, hosts, how, script]);
+    run(image, "1", "command", "train.py").trained(1, "");
+    run(image, "2", "command", "train.py").trained(2, "");
+    run(image, "1", "command", "fails.py").failed();
+    // The image's own entry point runs without arguments.
+    run(image, "1", "entrypoint", "train.py").trained(1, "two words");
+    // The binary comes with the job, and runs ranks.
+    run(bare, "1", "per-gpu", "train.py").trained(2, "two words");
+    run(bare, "1", "process", "fails.py").failed();
+    let ended = run(bare, "2", "per-gpu", "train.py");
     ended.trained(4, "two words");
     let output = [&ended.output.stdout[..], &ended.output.stderr].concat();
     assert!(String::from_utf8_lossy(&output).contains("[algo-2:3] algo-2 has trained"), "{ended}");
 }
 
 #[test]
-fn the_binary_comes_with_a_job_of_v3_and_runs_ranks_on_one_host() {
-    let Some(place) = Workplace::new() else { return };
-    place.run(V3, "v3.py", [images::debian("bookworm"), "1", "per-gpu", "train.py"]).trained(2, "two words");
+fn processors_of_v2_run_and_tell_the_first_cause_on_every_host() {
+    let modules = ["boto3", "sagemaker.local", "sagemaker.processing", "sagemaker.sklearn.estimator"];
+    let Some(mut sdk) = Sdk::start(V2, &modules) else { return };
+    let mut run = |arguments| sdk.process("processing_v2.py", arguments);
+    run(["2", "script", "footplate,process", "clean.py"]).cleaned(2);
+    run(["1", "script", "footplate,exec,--,python3", "clean.py"]).cleaned(1);
+    run(["1", "framework", "footplate,exec,--,python3", "clean.py"]).cleaned(1);
+
+    // The SDK removes the containers' folders, and docker-compose reads one `$` itself.
+    let start = "footplate process --set launcher=per-gpu --set processes_per_host=1";
+    let command = format!(r#"sh,-c,{start} "$$@" || {{ cat /opt/ml/output/message; exit 1; }},sh"#);
+    let Processed { ended, .. } = run(["2", "script", &command, "unclean.py"]);
+    assert!(!ended.output.status.success(), "{ended}");
+    let text = [&ended.output.stdout[..], &ended.output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let failed = "failed with exit code 1: ValueError: bad data in data.csv line 3";
+    assert!(text.matches(failed).count() >= 2, "{ended}");
+    // The end of the first container ends the others, so that one of them may not get to show its message.
+    assert!(text.contains("at unclean.py:5"), "{ended}");
 }
 
 #[test]
-fn a_script_fails_as_usual_under_a_binary_that_came_with_the_job() {
-    let Some(place) = Workplace::new() else { return };
-    let ended = place.run(V3, "v3.py", [images::debian("bookworm"), "1", "process", "fails.py"]);
-    ended.failed();
+fn processors_of_v3_run() {
+    let modules = ["boto3", "sagemaker.core.local.local_session", "sagemaker.core.processing"];
+    let Some(mut sdk) = Sdk::start(V3, &modules) else { return };
+    let mut run = |arguments| sdk.process("processing_v3.py", arguments);
+    run(["2", "script", "footplate,process", "clean.py"]).cleaned(2);
+    run(["1", "framework", "footplate,exec,--,python3", "clean.py"]).cleaned(1);
 }
 
 #[test]
@@ -124,84 +127,77 @@ fn a_job_of_v3_sends_the_binary_to_the_service() {
     assert!(asked["uploaded"]["distributed_drivers/footplate_driver.py"].is_u64(), "{asked:#}");
 }
 
-#[test]
-fn an_image_that_v3_starts_without_arguments_trains() {
-    let Some(place) = Workplace::new() else { return };
-    let ended = place.v3("1", "entrypoint", "train.py");
-    ended.trained(1, "two words");
-}
-
-#[test]
-fn a_script_processor_of_v2_runs_on_two_hosts() {
-    let Some(place) = Workplace::new() else { return };
-    place.processing(["2", "script", "footplate,process", "clean.py"]).cleaned(2);
-}
-
-#[test]
-fn a_script_processor_of_v2_with_a_command_runs_on_one_host() {
-    let Some(place) = Workplace::new() else { return };
-    place.processing(["1", "script", "footplate,exec,--,python3", "clean.py"]).cleaned(1);
-}
-
-#[test]
-fn a_framework_processor_of_v2_runs_its_command() {
-    let Some(place) = Workplace::new() else { return };
-    place.processing(["1", "framework", "footplate,exec,--,python3", "clean.py"]).cleaned(1);
-}
-
-#[test]
-fn a_script_processor_of_v3_runs_on_two_hosts() {
-    let Some(place) = Workplace::new() else { return };
-    place.processing_by(V3, "processing_v3.py", ["2", "script", "footplate,process", "clean.py"]).cleaned(2);
-}
-
-#[test]
-fn a_framework_processor_of_v3_runs_its_command() {
-    let Some(place) = Workplace::new() else { return };
-    let command = "footplate,exec,--,python3";
-    place.processing_by(V3, "processing_v3.py", ["1", "framework", command, "clean.py"]).cleaned(1);
-}
-
-#[test]
-fn the_first_cause_of_a_script_processor_of_v2_is_on_both_hosts() {
-    let Some(place) = Workplace::new() else { return };
-    // The SDK removes the containers' folders, and docker-compose reads one `$` itself.
-    let start = "footplate process --set launcher=per-gpu --set processes_per_host=1";
-    let command = format!(r#"sh,-c,{start} "$$@" || {{ cat /opt/ml/output/message; exit 1; }},sh"#);
-    let Processed { ended, .. } = place.processing(["2", "script", &command, "unclean.py"]);
-    assert!(!ended.output.status.success(), "{ended}");
-    let text = [&ended.output.stdout[..], &ended.output.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let failed = "failed with exit code 1: ValueError: bad data in data.csv line 3";
-    assert!(text.matches(failed).count() >= 2, "{ended}");
-    // The end of the first container ends the others, so that one of them may not get to show its message.
-    assert!(text.contains("at unclean.py:5"), "{ended}");
-}
-
-/// A folder with code and data for one job of an SDK. The job's containers are removed when the value is dropped. Only one
-/// exists on the machine at a time, because the SDKs give the network of every job one name.
-struct Workplace {
-    folder: TempDir,
+/// A process of an SDK, which runs jobs in forks of itself: its imports take seconds. Only one exists on the machine at a
+/// time, because the SDKs give the network of every job one name.
+struct Sdk {
+    process: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    /// moto's S3, which the processing jobs share.
+    storage: OnceCell<Rc<servers::Server>>,
     _lock: File,
 }
 
-/// The end of a program that uses an SDK. `{}` shows all of it.
+/// The end of a program that uses an SDK, and the folder of its job. `{}` shows all of it. The job's containers are removed
+/// when the value is dropped.
 struct Ended {
+    arguments: Vec<String>,
     output: Output,
-    folder: PathBuf,
+    folder: TempDir,
 }
 
-impl Workplace {
-    /// Returns `None` if the test is skipped.
-    fn new() -> Option<Workplace> {
+impl Sdk {
+    /// Starts an SDK that has imported modules. Returns `None` if the test is skipped.
+    fn start(package: &str, modules: &[&str]) -> Option<Sdk> {
         if !images::usable() {
             return None;
         }
-        if Command::new("docker-compose").arg("version").output().is_err() {
+        let path = std::env::var_os("PATH").expect("a PATH");
+        if !std::env::split_paths(&path).any(|folder| folder.join("docker-compose").exists()) {
             images::skip("the SDKs' local modes need docker-compose");
             return None;
         }
         let lock = images::locked("sdk");
+        let environment = kept::environment(&[package]);
+        let mut command = Command::new(environment.join("bin/python3"));
+        let mut process = kept::compiles_once(&mut command)
+            .arg(format!("{FIXTURES}/jobs.py"))
+            .args(modules)
+            .env("PYTHONPATH", PYTHON)
+            // What it compiles is not for the folders of the repository and of the job.
+            .env("PYTHONPYCACHEPREFIX", environment.join("compiled"))
+            .env("FOOTPLATE_TEST_BINARY", images::BINARY)
+            .env("AWS_ACCESS_KEY_ID", "none")
+            .env("AWS_SECRET_ACCESS_KEY", "none")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("SAGEMAKER_USER_CONFIG_OVERRIDE", format!("{FIXTURES}/config.yaml"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("failed to start the SDK's program");
+        let requests = process.stdin.take().expect("its input is piped");
+        let answers = BufReader::new(process.stdout.take().expect("its output is piped"));
+        Some(Sdk { process, requests, answers, storage: OnceCell::new(), _lock: lock })
+    }
+
+    /// Runs a training job.
+    fn train(&mut self, program: &str, arguments: [&str; 4]) -> Ended {
+        self.run(program, &arguments, json!({}))
+    }
+
+    /// Runs a processing job, whose code the SDK uploads to moto's S3.
+    fn process(&mut self, program: &str, arguments: [&str; 4]) -> Processed {
+        let image = images::with_entrypoint(images::debian("bookworm"));
+        let server = Rc::clone(self.storage.get_or_init(|| Rc::new(servers::Server::moto())));
+        // Nothing of the last job's output is left.
+        server.send("POST", "/moto-api/reset", b"");
+        let arguments = [&[image], &arguments[..]].concat();
+        Processed { ended: self.run(program, &arguments, json!({"AWS_ENDPOINT_URL": server.url()})), server }
+    }
+
+    /// Runs a program in a new folder, which is its first argument and its home.
+    fn run(&mut self, program: &str, arguments: &[&str], mut variables: Value) -> Ended {
         let folder = tempfile::tempdir().expect("failed to make a folder for the job");
         for part in ["code", "data"] {
             fs::create_dir(folder.path().join(part)).expect("failed to make a folder of the job");
@@ -211,72 +207,49 @@ impl Workplace {
                 .expect("failed to copy a script");
         }
         fs::write(folder.path().join("data/data.csv"), "x,y\n1,2\n2,4\n3,6\n").expect("failed to write the data");
-        Some(Workplace { folder, _lock: lock })
-    }
-
-    /// Runs a job of SDK version 2, which starts the container with the command `train`.
-    fn v2(&self, hosts: &str, estimator: &str, script: &str) -> Ended {
-        let image = images::with_train(images::debian("bookworm"));
-        self.run(V2, "v2.py", [image, hosts, estimator, script])
-    }
-
-    /// Runs a job of SDK version 3, which starts the container with an entry point of its own, or without arguments.
-    fn v3(&self, hosts: &str, how: &str, script: &str) -> Ended {
-        let image = images::with_entrypoint(images::debian("bookworm"));
-        self.run(V3, "v3.py", [image, hosts, how, script])
-    }
-
-    /// Runs a processing job of SDK version 2.
-    fn processing(&self, arguments: [&str; 4]) -> Processed {
-        self.processing_by(V2, "processing_v2.py", arguments)
-    }
-
-    /// Runs a processing job of an SDK, which uploads the code to moto's S3.
-    fn processing_by(&self, package: &str, program: &str, arguments: [&str; 4]) -> Processed {
-        let image = images::with_entrypoint(images::debian("bookworm"));
-        let server = servers::Server::moto();
-        let mut command = self.command(package, program);
-        command.arg(image).args(arguments).env("AWS_ENDPOINT_URL", server.url());
-        Processed { ended: self.end(command), server }
-    }
-
-    fn run(&self, package: &str, program: &str, arguments: [&str; 4]) -> Ended {
-        let mut command = self.command(package, program);
-        command.args(arguments);
-        self.end(command)
-    }
-
-    fn end(&self, mut command: Command) -> Ended {
-        let output = command.output().expect("failed to start the SDK's program");
-        Ended { output, folder: self.folder.path().to_owned() }
-    }
-
-    /// Returns the command of a program that uses an SDK, without its arguments after the folder.
-    fn command(&self, package: &str, program: &str) -> Command {
-        let environment = kept::environment(&[package]);
-        let mut command = Command::new(environment.join("bin/python3"));
-        kept::compiles_once(&mut command)
-            .arg(format!("{FIXTURES}/{program}"))
-            .arg(self.folder.path())
-            .current_dir(self.folder.path())
-            .env("HOME", self.folder.path())
-            .env("PYTHONPATH", PYTHON)
-            // What it compiles is not for the folders of the repository and of the job.
-            .env("PYTHONPYCACHEPREFIX", environment.join("compiled"))
-            .env("FOOTPLATE_TEST_BINARY", images::BINARY)
-            .env("AWS_ACCESS_KEY_ID", "none")
-            .env("AWS_SECRET_ACCESS_KEY", "none")
-            .env("AWS_DEFAULT_REGION", "us-east-1")
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("SAGEMAKER_USER_CONFIG_OVERRIDE", format!("{FIXTURES}/config.yaml"));
-        command
+        let root = folder.path().display().to_string();
+        let files = ["stdout", "stderr"].map(|name| folder.path().join(name));
+        variables["HOME"] = json!(root);
+        let arguments: Vec<String> =
+            [root].into_iter().chain(arguments.iter().map(|word| (*word).to_owned())).collect();
+        let request = json!({"program": program, "arguments": arguments, "variables": variables,
+            "stdout": files[0], "stderr": files[1]});
+        writeln!(self.requests, "{request}").expect("failed to ask the SDK's program");
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).expect("failed to read the answer of the SDK's program");
+        let code: i32 = answer.trim().parse().unwrap_or_else(|_| panic!("{program} {arguments:?}: {answer:?}"));
+        let [stdout, stderr] = files.map(|file| fs::read(file).expect("the output of the SDK's program"));
+        Ended { arguments, output: Output { status: ExitStatus::from_raw(code << 8), stdout, stderr }, folder }
     }
 }
 
-impl Drop for Workplace {
+impl Drop for Sdk {
     fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // The name of the compose project is that of its folder.
         for file in found(self.folder.path(), "docker-compose.yaml") {
-            let _ = Command::new("docker-compose").arg("-f").arg(file).args(["down", "--timeout", "1"]).output();
+            let Some(project) = file.parent().and_then(Path::file_name) else { continue };
+            let label = format!("label=com.docker.compose.project={}", project.to_string_lossy().to_lowercase());
+            let ids = |words: &[&str]| {
+                let output = Command::new("docker").args(words).args(["--quiet", "--filter", &label]).output();
+                let text =
+                    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+                text.lines().map(str::to_owned).collect::<Vec<_>>()
+            };
+            for (list, remove) in
+                [(&["ps", "--all"][..], &["rm", "--force"][..]), (&["network", "ls"], &["network", "rm"])]
+            {
+                let ids = ids(list);
+                if !ids.is_empty() {
+                    let _ = Command::new("docker").args(remove).args(ids).output();
+                }
+            }
         }
     }
 }
@@ -313,7 +286,7 @@ impl Ended {
     /// Returns a file from one of the archives that the SDK made of the containers' output.
     #[track_caller]
     fn artifact(&self, archive: &str, name: &str) -> String {
-        let archives = found(&self.folder, archive);
+        let archives = found(self.folder.path(), archive);
         let [archive] = archives.as_slice() else { panic!("{archive} is not there once but {archives:?}\n{self}") };
         let output = Command::new("tar").arg("-xzOf").arg(archive).arg(name).output().expect("failed to run tar");
         assert!(output.status.success(), "{} has no {name}\n{self}", archive.display());
@@ -324,7 +297,7 @@ impl Ended {
 /// The end of a program that runs a processing job, and the server that has its output.
 struct Processed {
     ended: Ended,
-    server: servers::Server,
+    server: Rc<servers::Server>,
 }
 
 impl Processed {
@@ -345,7 +318,7 @@ impl Processed {
 
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        writeln!(f, "the SDK's program ended with {}", self.output.status)?;
+        writeln!(f, "the SDK's program {:?} ended with {}", self.arguments, self.output.status)?;
         writeln!(f, "--- stdout ---\n{}", String::from_utf8_lossy(&self.output.stdout))?;
         write!(f, "--- stderr ---\n{}---", String::from_utf8_lossy(&self.output.stderr))
     }
