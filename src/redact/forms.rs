@@ -267,7 +267,10 @@ impl SecretScanner<'_> {
                 NameKind::Doubtful
             }
             // An error about a file, such as `/run/secrets/hf_token: InvalidFormatError`.
-            kind if separator == (Separator::Colon { is_quoted: false }) && self.text[..start].ends_with('/') => {
+            kind if separator == (Separator::Colon { is_quoted: false })
+                && self.text[..start].ends_with('/')
+                && !self.is_switch(start, name) =>
+            {
                 kind.min(NameKind::Doubtful)
             }
             // A message such as `Unexpected token: x`.
@@ -284,6 +287,13 @@ impl SecretScanner<'_> {
             }
             kind => kind,
         }
+    }
+
+    /// Returns true for an option as Windows has them, such as `/password:x`. The places of a volume, `/key:/key`, are none.
+    fn is_switch(&self, start: usize, name: &str) -> bool {
+        let before = start.checked_sub(2).map_or(b' ', |before| self.bytes[before]);
+        let after = self.byte(start + name.len() + 1);
+        before.is_ascii_whitespace() && !after.is_ascii_whitespace() && after != b'/'
     }
 
     fn is_hidden(&self, kind: NameKind, value: &FoundValue, separator: Separator, name: usize) -> bool {

@@ -164,6 +164,7 @@ fn values_that_are_compared_with_a_name_are_hidden() {
         "token==1.2.3 secrets==2.0.1",
         "password：⟦x9y8⟧",
         "api_key – ⟦a1b2c3d4e5f6⟧; access token — ⟦a1b2c3d4e5f6⟧",
+        "xfreerdp /u:me /password:⟦hunter2x9⟧ /v:h; /token: InvalidFormatError; docker run -v /secret:/secret:ro -v /key:/x9",
         "the api key – a string – was refused; the token — an expired one — is gone",
     ]);
 }
