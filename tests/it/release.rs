@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::images;
 use super::job::{FOOTPLATE, search_path};
+use super::kept;
 use super::servers::tools;
 
 const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/release/package");
@@ -115,7 +116,7 @@ fn installs(release: &Path, version: &str) {
     let from = ["--quiet", "--no-index", "--find-links", release];
     let folder = tempfile::tempdir().expect("a folder");
     let place = folder.path().join("environment");
-    images::run(Command::new("python3").args(["-m", "venv"]).arg(&place).env("PATH", search_path()));
+    kept::copy_environment(&kept::environment(&[]), &place);
     let pip = |words: &[&str]| {
         let output = run(&place, "python3", &[&["-m", "pip", "--disable-pip-version-check"], words].concat());
         assert!(output.status.success(), "{words:?} {output:?}");
