@@ -12,7 +12,7 @@ use super::programs::Program;
 use super::prose;
 use super::shapes;
 use super::tokens::{self, is_word_byte};
-use super::values::{Pairing, is_harmless, is_random_word, is_secret, looks_random};
+use super::values::{Pairing, is_harmless, is_identifier, is_random_word, is_secret, looks_random};
 
 /// The minimum length of a word that is a secret by itself, or that is the beginning of one.
 const SHORTEST: usize = 4;
@@ -303,8 +303,12 @@ impl SecretScanner<'_> {
             && separator != Separator::Blanks
             && let Some(at) = text.bytes().take(128).position(|byte| matches!(byte, b'(' | b'['))
             && at > 0
-            && (is_harmless(&text[..at]) || is_member(&text[..at]))
+            && (is_harmless(&text[..at]) || is_member(&text[..at]) || is_identifier(&text[..at]))
         {
+            return false;
+        }
+        // A variable that is named after what it holds: `token=aws_session_token`. A password may be such words.
+        if kind == NameKind::Secret && !value.is_quoted && is_identifier(text) && name_kind(text) != NameKind::Plain {
             return false;
         }
         // A sentence or a statement: `the password 'x9y8' was refused`, `WITH PASSWORD 'x9y8'`.

@@ -121,6 +121,22 @@ pub(super) fn is_random_word(word: &str) -> bool {
     }
 }
 
+/// Returns true for the name of a variable, a function or a class: words of lower-case letters that are joined by `_`, such as
+/// `aws_session_token`, or words that are joined by capitals.
+pub(super) fn is_identifier(text: &str) -> bool {
+    const LONGEST: usize = 64;
+    let is_part = |part: &str| {
+        part.is_empty() || is_short(part) || is_word(part) && !part.starts_with(|c: char| c.is_uppercase())
+    };
+    let is_name = |text: &str| text.split('_').all(is_part) || is_camel_case(text);
+    text.len() <= LONGEST && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && is_name(text)
+}
+
+/// Returns true for an abbreviation in the name of a variable: `s3`, `kms`.
+fn is_short(part: &str) -> bool {
+    part.len() <= 3 && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
 /// Returns true for words of at least three letters that are joined by capitals, such as `InvalidIdentityToken`.
 fn is_camel_case(word: &str) -> bool {
     humps(word).all(|word| word.len() >= 3 && is_word(word))

@@ -170,6 +170,20 @@ fn values_that_are_compared_with_a_name_are_hidden() {
 }
 
 #[test]
+fn variables_and_calls_in_the_lines_of_code_stay() {
+    check(&[
+        "    client = boto3.client('s3', token=aws_session_token, service_key=old_service_account_key)",
+        "    has_token = get_token_from_environment(name) is not None",
+        "    credential = DefaultAzureCredential()",
+        "    s3_disable_express_session_auth=s3_disable_express_session_auth,",
+        "    password = split_user_password_from_url(url)",
+        // Passwords can be words, and so can a token in quotes.
+        "password=⟦correct_horse_battery_staple⟧ password: ⟦my_old_db_password⟧ DB_PASSWORD=⟦my_old_db_password⟧",
+        "token='⟦my_old_hub_token⟧' token=⟦my_token_x9y8z7w6⟧ --password ⟦my_new_db_password⟧",
+    ]);
+}
+
+#[test]
 fn known_secrets_are_found_in_numeric_entities_and_behind_two_encodings() {
     let redactor = Redactor::default().and("p+a/s=s&w0rd9");
     for text in
