@@ -82,9 +82,9 @@ impl<'a> Container<'a> {
     pub fn end(&self) -> Ended {
         let mut command = Command::new("docker");
         let waiting = command.args(["wait", &self.name]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let waiting = Mutex::new(waiting.expect("docker runs"));
-        self.poll_often("it has ended", || has_ended(&waiting).then_some(()));
-        let waited = waiting.into_inner().unwrap_or_else(PoisonError::into_inner).wait_with_output().expect("waited");
+        let mut waiting = waiting.expect("docker runs");
+        self.poll_often("it has ended", || waiting.try_wait().expect("waited"));
+        let waited = waiting.wait_with_output().expect("waited");
         let code = String::from_utf8_lossy(&waited.stdout).trim().parse();
         self.ended(code.unwrap_or_else(|_| panic!("docker wait: {}", String::from_utf8_lossy(&waited.stderr))))
     }
@@ -108,7 +108,8 @@ impl<'a> Container<'a> {
             let command = command.args(["logs", "--follow", &self.name]).stdout(stdout).stderr(stderr);
             Follower { program: Mutex::new(command.spawn().expect("docker runs")), logs }
         });
-        let has_ended = has_ended(&follower.program);
+        let mut program = follower.program.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_ended = program.try_wait().expect("waited").is_some();
         let logs = fs::read(follower.logs.path()).expect("the file of the logs");
         (String::from_utf8_lossy(&logs).into_owned(), has_ended)
     }
@@ -176,17 +177,17 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
     }
 
     /// Polls until the condition returns a value. If it never does, the panic shows what the container did.
-    pub fn poll<T>(&self, what: &str, condition: impl Fn() -> Option<T>) -> T {
+    pub fn poll<T>(&self, what: &str, condition: impl FnMut() -> Option<T>) -> T {
         // Each look is a run of the program docker.
         self.poll_with_pauses(Duration::from_millis(250), what, condition)
     }
 
     /// Polls like [`Container::poll`] a condition that starts no program.
-    pub fn poll_often<T>(&self, what: &str, condition: impl Fn() -> Option<T>) -> T {
+    pub fn poll_often<T>(&self, what: &str, condition: impl FnMut() -> Option<T>) -> T {
         self.poll_with_pauses(Duration::from_millis(20), what, condition)
     }
 
-    fn poll_with_pauses<T>(&self, pause: Duration, what: &str, condition: impl Fn() -> Option<T>) -> T {
+    fn poll_with_pauses<T>(&self, pause: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
         let deadline = Instant::now() + CONTAINER_PATIENCE.max(patience());
         loop {
             if let Some(value) = condition() {
@@ -208,11 +209,6 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
             took: self.started.elapsed(),
         }
     }
-}
-
-/// Returns true if a program has ended.
-fn has_ended(program: &Mutex<Child>) -> bool {
-    program.lock().unwrap_or_else(PoisonError::into_inner).try_wait().expect("waited").is_some()
 }
 
 impl Drop for Container<'_> {

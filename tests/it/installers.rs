@@ -11,7 +11,7 @@ use footplate::prepare::requirements;
 use super::images;
 use super::job::{Ended, Job, search_path};
 use super::kept::{self, wheel};
-use super::servers::{CodeArtifact, Fault, Relay, guarded, index, tools};
+use super::servers::{CodeArtifact, Fault, Relay, guarded, index};
 
 /// Returns the folder of a virtual environment with pip. Each job gets a copy, because making one takes seconds.
 pub fn environment() -> &'static Path {
@@ -24,7 +24,7 @@ pub fn environment() -> &'static Path {
 
 /// Returns the path of uv. `tests/newest` sets the version of pip, and this path.
 pub fn uv() -> String {
-    std::env::var("FOOTPLATE_TEST_UV").unwrap_or_else(|_| tools().join("uv").display().to_string())
+    std::env::var("FOOTPLATE_TEST_UV").unwrap_or_else(|_| kept::uv().display().to_string())
 }
 
 /// Returns a job that has a virtual environment with pip of its own, and none of this machine's settings for pip.

@@ -57,7 +57,7 @@ fn python() -> PathBuf {
     let mut files = std::env::split_paths(&path).map(|folder| folder.join("python3"));
     let (file, found) = files.find_map(|file| Some((file.clone(), file.metadata().ok()?))).expect("python3 is on PATH");
     let recipe = format!("{} {} {:?}", file.display(), found.len(), found.modified());
-    let make = || kept("python", &[&recipe], |folder| make_environment(Command::new(&file), folder)).join("bin");
+    let make = || kept("python", &[&recipe], |folder| make_environment(Command::new(&file), &[], folder)).join("bin");
     let folder = make();
     if folder.join("python3").exists() {
         return folder;
@@ -75,9 +75,9 @@ pub fn environment(packages: &[&str]) -> PathBuf {
     let recipe = [&[search_path(), version.as_str(), UV], packages].concat();
     kept("environment", &recipe, |folder| {
         if packages.is_empty() || packages.iter().any(|package| package.starts_with("pip==")) {
-            make_environment(own_python(), folder);
+            make_environment(own_python(), &[], folder);
         } else {
-            images::run(own_python().args(["-m", "venv", "--clear", "--without-pip"]).arg(folder));
+            make_environment(own_python(), &["--without-pip"], folder);
         }
         if !packages.is_empty() {
             let mut install = Command::new(uv());
@@ -163,6 +163,6 @@ fn own_python() -> Command {
 }
 
 /// Makes a virtual environment of this Python in a folder, which is emptied.
-fn make_environment(mut python: Command, folder: &Path) {
-    images::run(python.args(["-m", "venv", "--clear"]).arg(folder));
+fn make_environment(mut python: Command, options: &[&str], folder: &Path) {
+    images::run(python.args(["-m", "venv", "--clear"]).args(options).arg(folder));
 }

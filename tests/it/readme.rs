@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::hosts::{Hosts, with_program};
 use super::images;
 use super::job::{FOOTPLATE, Job, is_full, search_path};
-use super::servers::tools;
+use super::kept;
 
 /// Every document that is checked, relative to the repository's root.
 const DOCUMENTS: [&str; 22] = [
@@ -513,7 +513,7 @@ fn its_commands_run() {
                 let mut example = Command::new(root().join("examples/run"));
                 // Only .ci/full builds a release for it.
                 if !is_full() {
-                    example.env("FOOTPLATE", FOOTPLATE).env("FOOTPLATE_UV", tools().join("uv"));
+                    example.env("FOOTPLATE", FOOTPLATE).env("FOOTPLATE_UV", kept::uv());
                 }
                 let output = example.output().expect("it runs");
                 let (stdout, stderr) =

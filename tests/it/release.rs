@@ -12,7 +12,6 @@ use tempfile::TempDir;
 use super::images;
 use super::job::{FOOTPLATE, search_path};
 use super::kept;
-use super::servers::tools;
 
 const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/release/package");
 
@@ -147,7 +146,7 @@ fn installs(release: &Path, version: &str) {
     pip(&["uninstall", "--yes", "--quiet", "footplate"]);
     assert!(!place.join("bin/footplate").exists() && !place.join("share/man/man1/footplate.1").exists());
 
-    let uv = tools().join("uv");
+    let uv = kept::uv();
     let python = place.join("bin/python3");
     let mut command = Command::new(uv);
     command.args(["pip", "install"]).args(&from[1..]).arg("--python").arg(&python).arg("footplate-train");

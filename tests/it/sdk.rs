@@ -101,10 +101,7 @@ fn a_job_of_v3_sends_the_binary_to_the_service() {
     let moto = servers::tools().with_file_name("lib");
     let moto =
         fs::read_dir(moto).expect("the environment").flatten().next().expect("its Python").path().join("site-packages");
-    let environment = kept::environment(&[V3]);
-    let mut command = Command::new(environment.join("bin/python3"));
-    let output = kept::compiles_once(&mut command)
-        .env("PYTHONPYCACHEPREFIX", environment.join("compiled"))
+    let output = python(V3)
         .arg(format!("{FIXTURES}/api.py"))
         .args([folder.path(), &binary])
         .env("PYTHONPATH", format!("{}:{}", moto.display(), PYTHON))
@@ -158,14 +155,10 @@ impl Sdk {
             return None;
         }
         let lock = images::locked("sdk");
-        let environment = kept::environment(&[package]);
-        let mut command = Command::new(environment.join("bin/python3"));
-        let mut process = kept::compiles_once(&mut command)
+        let mut process = python(package)
             .arg(format!("{FIXTURES}/jobs.py"))
             .args(modules)
             .env("PYTHONPATH", PYTHON)
-            // What it compiles is not for the folders of the repository and of the job.
-            .env("PYTHONPYCACHEPREFIX", environment.join("compiled"))
             .env("FOOTPLATE_TEST_BINARY", images::BINARY)
             .env("AWS_ACCESS_KEY_ID", "none")
             .env("AWS_SECRET_ACCESS_KEY", "none")
@@ -322,6 +315,14 @@ impl fmt::Display for Ended {
         writeln!(f, "--- stdout ---\n{}", String::from_utf8_lossy(&self.output.stdout))?;
         write!(f, "--- stderr ---\n{}---", String::from_utf8_lossy(&self.output.stderr))
     }
+}
+
+/// Returns the Python of an SDK. What it compiles is kept, but not in the folders of the repository and of the job.
+fn python(package: &str) -> Command {
+    let environment = kept::environment(&[package]);
+    let mut command = Command::new(environment.join("bin/python3"));
+    kept::compiles_once(&mut command).env("PYTHONPYCACHEPREFIX", environment.join("compiled"));
+    command
 }
 
 /// Returns the files with this name below a folder.

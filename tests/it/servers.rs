@@ -14,8 +14,8 @@ use super::kept;
 /// The header with which moto shows objects that were written with credentials. moto checks no signature.
 const AUTHORIZATION: &str = "Authorization: AWS4-HMAC-SHA256 Credential=a/20200101/us-east-1/s3/aws4_request";
 
-/// The Python packages of the servers, and uv.
-const PACKAGES: [&str; 4] = ["moto[server]==5.2.5", "pypiserver==2.4.2", "boto3==1.44.5", "uv==0.13.9"];
+/// The Python packages of the servers.
+const PACKAGES: [&str; 3] = ["moto[server]==5.2.5", "pypiserver==2.4.2", "boto3==1.44.5"];
 
 /// Returns the folder of the programs of a virtual environment with [`PACKAGES`].
 pub fn tools() -> PathBuf {

@@ -11,8 +11,9 @@ pub struct PythonVolume {
     pub folder: &'static str,
 }
 
-/// Makes a volume with a virtual environment that holds packages, for containers of bookworm, and returns its name. It is made once for the machine, which takes minutes. `folder` is its place in containers. `warm_up` runs the
-/// programs that tests use, because importing compiles their modules. Afterwards the volume can be mounted read-only.
+/// Makes a volume with a virtual environment that holds packages, for containers of bookworm, and returns its name. It is
+/// made once for the machine, which takes minutes. `folder` is its place in containers. `warm_up` runs the programs that
+/// tests use, because importing compiles their modules. Afterwards the volume can be mounted read-only.
 pub fn python_volume(name: &'static str, folder: &str, packages: &str, warm_up: &str) -> &'static str {
     made_volume(images::debian("bookworm"), None, name, folder, packages, warm_up)
 }
