@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::group::{Place, ProcessId, SurveyedProcess};
+use super::group::{Place, ProcessId, ProgramImage, Reaction, SurveyedProcess};
 use super::tree::{self, ExcludedProcesses, ProcessEntry};
 use crate::system::files;
 use crate::system::kernel::PidFd;
@@ -57,7 +57,8 @@ pub(super) fn survey(signal: Signal, parts: &Parts) -> Option<Vec<SurveyedProces
             id: ProcessId { pid: Pid::from_raw(entry.pid), start: entry.start },
             parent: Pid::from_raw(entry.parent),
             place,
-            handles: handles(entry.pid, signal, parts.is_blocked),
+            reaction: reaction(entry.pid, signal, parts.is_blocked),
+            image: entry.stack.map(|stack| ProgramImage(stack.get())),
             is_shell: is_shell(entry),
             is_stopped: entry.is_stopped,
             reads_pipe: input(entry.pid)
@@ -83,10 +84,10 @@ pub(super) fn is_busy(pid: Pid) -> bool {
     shown.is_ok_and(|text| text.split_whitespace().next() != Some(&libc::SYS_futex.to_string()))
 }
 
-/// Returns true if a process handles a signal, according to `/proc/PID/status` (proc(5)). A process that blocks the
+/// Returns the effect of a signal on a process, according to `/proc/PID/status` (proc(5)). A process that blocks the
 /// signal receives it through a descriptor or sigwait(3). While it waits in sigwait, as tini and dumb-init do, the
 /// kernel shows the signal as not blocked.
-fn handles(pid: i32, signal: Signal, is_blocked: bool) -> bool {
+fn reaction(pid: i32, signal: Signal, is_blocked: bool) -> Reaction {
     let status = fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
     let has = |name: &[u8]| {
         let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name))?;
@@ -96,7 +97,15 @@ fn handles(pid: i32, signal: Signal, is_blocked: bool) -> bool {
     let has = |name| has(name).unwrap_or(false);
     let waits =
         || fs::read_to_string(format!("/proc/{pid}/wchan")).is_ok_and(|place| place.contains(WAITS_FOR_SIGNALS));
-    has(b"SigCgt:") || !has(b"SigIgn:") && (!is_blocked && has(b"SigBlk:") || waits())
+    if has(b"SigCgt:") {
+        Reaction::Handles
+    } else if has(b"SigIgn:") {
+        Reaction::Ignores
+    } else if !is_blocked && has(b"SigBlk:") || waits() {
+        Reaction::Handles
+    } else {
+        Reaction::Ends
+    }
 }
 
 /// The names of shells, without versions.

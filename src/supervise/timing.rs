@@ -61,6 +61,9 @@ pub(super) const KEEPER_PATIENCE: Duration = Duration::from_secs(5);
 /// The interval of surveys for processes that have begun to handle a stop signal since it was passed on.
 pub(super) const SURVEY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The time after a stop signal in which a forked process should have executed its program.
+pub(super) const EXEC_TIME: Duration = Duration::from_millis(100);
+
 /// The time in which processes that read from a pipe may end by themselves when no process writes to it any more.
 pub(super) const READER_PATIENCE: Duration = Duration::from_secs(2);
 

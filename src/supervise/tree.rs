@@ -1,6 +1,7 @@
 //! The processes that descend from this one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 use std::path::Path;
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -23,6 +24,8 @@ pub struct ProcessEntry {
     pub is_stopped: bool,
     /// The start time, in clock ticks since the machine started.
     pub start: u64,
+    /// The address of the stack. `None` if the kernel does not show it to this process.
+    pub stack: Option<NonZeroU64>,
     /// The name, as the kernel reports it.
     pub name: Vec<u8>,
 }
@@ -103,10 +106,11 @@ pub fn descendants() -> Option<Vec<ProcessEntry>> {
     Some(found)
 }
 
-/// The fields of `/proc/PID/stat` (proc(5)) between the group and the number of threads, and between that and the
-/// start time.
+/// The fields of `/proc/PID/stat` (proc(5)) between the group and the number of threads, between that and the start time,
+/// and between that and the address of the stack.
 const FIELDS_TO_THREADS: usize = 14;
 const FIELDS_TO_START: usize = 1;
+const FIELDS_TO_STACK: usize = 5;
 
 /// Reads the entry of a process from `/proc/PID/stat` (proc(5)): `pid (name) state parent group …`. The name may
 /// contain any character.
@@ -121,9 +125,10 @@ pub(super) fn read_entry(pid: i32) -> Option<ProcessEntry> {
     let group = fields.next()?.parse().ok()?;
     let threads: u32 = fields.nth(FIELDS_TO_THREADS)?.parse().ok()?;
     let start = fields.nth(FIELDS_TO_START)?.parse().ok()?;
+    let stack = NonZeroU64::new(fields.nth(FIELDS_TO_STACK)?.parse().ok()?);
     // While other threads of a process run, the process looks like a zombie if its first thread has ended.
     let is_alive = !matches!(state, "Z" | "X") || threads > 1;
-    Some(ProcessEntry { pid, parent, group, is_alive, is_stopped: state == "T", start, name: name.to_vec() })
+    Some(ProcessEntry { pid, parent, group, is_alive, is_stopped: state == "T", start, stack, name: name.to_vec() })
 }
 
 /// Returns true if a process is a child of this one. A former grandchild that has lost its parent counts too.

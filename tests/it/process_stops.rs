@@ -126,6 +126,27 @@ fn a_shells_trap_runs_although_its_child_does_not_handle_the_signal() {
     assert_eq!(ended.stdout(), "saved\n");
 }
 
+/// A script whose child handles the signal as long as it has not executed its program, like each child of a shell with a
+/// trap. The script itself does not handle it.
+const BETWEEN_FORK_AND_EXEC: &str = r#"
+if os.fork() == 0:
+    catch()
+    note("ready")
+    until_told()
+    os.execvp("sleep", ["sleep", "1000"])
+os.wait()
+"#;
+
+#[test]
+fn a_signal_that_comes_between_fork_and_exec_is_sent_again() {
+    let job = noting(&format!("{CATCHING}{BETWEEN_FORK_AND_EXEC}")).variable("FOOTPLATE_GRACE_PERIOD", "600");
+    let running = Running::start(&job, ["train"]);
+    running.noted("ready", 1);
+    running.signal(SIGTERM);
+    running.end(&job).failed(143, "killed by SIGTERM (signal 15)");
+    nothing_survives(&job);
+}
+
 #[test]
 fn hundreds_of_processes_follow_as_soon_as_the_trainer_has_saved() {
     let job = around_trainer("for n in {1..300}; do sleep 1000 & done\npython3 trainer.py &\nwait", PRINTING)

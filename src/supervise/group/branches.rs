@@ -36,6 +36,22 @@ pub(in crate::supervise) enum Place {
     Service,
 }
 
+/// The effect of a stop signal on a process, apart from SIGKILL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::supervise) enum Reaction {
+    /// The process handles the signal or waits for it.
+    Handles,
+    /// The process ignores the signal.
+    Ignores,
+    /// The signal ends the process.
+    Ends,
+}
+
+/// The program that a process executes, known by the address of its stack. The kernel chooses the address at random in
+/// execve(2), and a forked process has that of its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::supervise) struct ProgramImage(pub(in crate::supervise) u64);
+
 /// A process that descends from footplate and has not ended, as read from /proc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::supervise) struct SurveyedProcess {
@@ -45,8 +61,10 @@ pub(in crate::supervise) struct SurveyedProcess {
     pub parent: Pid,
     /// The part of the job that it belongs to.
     pub place: Place,
-    /// True if the process handles the stop signal.
-    pub handles: bool,
+    /// The effect of the stop signal.
+    pub reaction: Reaction,
+    /// The program that it executes. `None` if the kernel does not show it.
+    pub image: Option<ProgramImage>,
     /// True for a shell, which runs its traps only after its foreground child has ended.
     pub is_shell: bool,
     /// True if the process is stopped. It would sleep through a signal.
@@ -97,10 +115,11 @@ pub(super) fn split(seen: &[SurveyedProcess], mains: &[Pid], includes_launchers:
                 NearestHandler::Handler
             }
             Place::Script => {
+                let handles = process.reaction == Reaction::Handles;
                 let is_main = above == NearestHandler::Launcher || mains.contains(&process.id.pid);
-                let list = if is_main || process.handles { &mut waves.first } else { &mut waves.following };
+                let list = if is_main || handles { &mut waves.first } else { &mut waves.following };
                 list.push(process.id);
-                if process.handles && !process.is_shell {
+                if handles && !process.is_shell {
                     waves.awaited.insert(process.id);
                     NearestHandler::Handler
                 } else {

@@ -15,6 +15,7 @@ mod launchers;
 mod member;
 mod phase;
 mod protocol;
+mod resend;
 mod services;
 mod stopping;
 mod terminal;
@@ -33,7 +34,7 @@ use super::timing::Timing;
 use super::timing::{ABORT_PATIENCE, FLUSH_PATIENCE, KILL_PATIENCE};
 use crate::event::{CommonStep, Ending, KillReason};
 
-pub(super) use branches::{Place, ProcessId, SurveyedProcess};
+pub(super) use branches::{Place, ProcessId, ProgramImage, Reaction, SurveyedProcess};
 pub(super) use launchers::{Release, Watch};
 use member::ReadyState;
 pub(super) use member::{End, GroupMember, Part, ReportedEnding};
@@ -42,6 +43,7 @@ pub(super) use phase::{EndReason, OutputFate, Phase};
 pub(super) use protocol::{Action, Input, LendingResult, News, Purpose, Target};
 
 use launchers::{Drained, Frozen};
+use resend::SignalledForks;
 use services::OwnSteps;
 use stopping::SignalOrder;
 use terminal::Terminal;
@@ -70,6 +72,7 @@ pub(super) struct Group {
     drained: Drained,
     /// The order in which a stop signal is sent to the processes.
     order: SignalOrder,
+    signalled_forks: Option<SignalledForks>,
     terminal: Terminal,
 }
 
@@ -99,6 +102,7 @@ impl Group {
             frozen: Frozen::No,
             drained: Drained::No,
             order: SignalOrder::AtOnce,
+            signalled_forks: None,
             terminal: Terminal::default(),
         }
     }

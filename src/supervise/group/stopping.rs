@@ -194,21 +194,33 @@ impl Group {
 
     /// Handles the result of a survey that the present order of signals has requested.
     pub(super) fn surveyed(&mut self, seen: Option<Vec<SurveyedProcess>>, now: Instant) -> Vec<Action> {
-        match (std::mem::take(&mut self.order), seen) {
-            (SignalOrder::Surveying(request), None) => vec![at_once(request)],
-            (SignalOrder::AtOnce, _) | (_, None) => Vec::new(),
-            (SignalOrder::Surveying(request), Some(seen)) => {
+        let order = std::mem::take(&mut self.order);
+        let Some(seen) = seen else {
+            return if let SignalOrder::Surveying(request) = order { vec![at_once(request)] } else { Vec::new() };
+        };
+        let mut actions: Vec<Action> = self.repeat_for_forks(&seen, now).into_iter().collect();
+        let in_order = self.next_in_order(order, &seen, now);
+        self.note_forks(&in_order, &seen, now);
+        actions.extend(in_order);
+        actions
+    }
+
+    /// Continues an order of signals with the result of a survey.
+    fn next_in_order(&mut self, order: SignalOrder, seen: &[SurveyedProcess], now: Instant) -> Vec<Action> {
+        match order {
+            SignalOrder::AtOnce => Vec::new(),
+            SignalOrder::Surveying(request) => {
                 let includes_launchers = !request.excluded.iter().any(|at| self.members[*at].is_launcher());
-                let waves = branches::split(&seen, &self.mains(), includes_launchers);
+                let waves = branches::split(seen, &self.mains(), includes_launchers);
                 if waves.awaited.is_empty() {
                     return vec![at_once(request)];
                 }
-                self.signal_targets(StagedStop::new(request, includes_launchers, now), &seen, now)
+                self.signal_targets(StagedStop::new(request, includes_launchers, now), seen, now)
             }
-            (SignalOrder::HandlersFirst(stop), Some(seen)) => self.signal_targets(stop, &seen, now),
-            (SignalOrder::OthersNext(stop), Some(seen)) => self.signal_others(stop, &seen, now),
-            (SignalOrder::ReadersLast(stop), Some(seen)) => {
-                let left = branches::followers(&seen, &stop.targets, &stop.signalled, stop.includes_launchers);
+            SignalOrder::HandlersFirst(stop) => self.signal_targets(stop, seen, now),
+            SignalOrder::OthersNext(stop) => self.signal_others(stop, seen, now),
+            SignalOrder::ReadersLast(stop) => {
+                let left = branches::followers(seen, &stop.targets, &stop.signalled, stop.includes_launchers);
                 follow(stop.request.signal, &left)
             }
         }
@@ -283,12 +295,15 @@ impl Group {
             SignalOrder::HandlersFirst(stop) | SignalOrder::ReadersLast(stop) if self.phase.gives_grace() => {
                 Some(stop.next_survey_at)
             }
-            _ => None,
+            _ => self.next_check_of_forks(),
         }
     }
 
     /// Requests a survey of all processes, if one is due.
     pub(super) fn survey_if_due(&mut self, now: Instant) -> Option<Action> {
+        if let Some(survey) = self.check_forks_if_due(now) {
+            return Some(survey);
+        }
         let stop = self.staged_stop().filter(|stop| stop.next_survey_at <= now)?;
         stop.next_survey_at = now + SURVEY_INTERVAL;
         Some(Action::Survey(stop.request.signal))

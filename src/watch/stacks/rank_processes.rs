@@ -113,6 +113,7 @@ mod tests {
             is_alive: true,
             is_stopped: false,
             start: 0,
+            stack: None,
             name: b"python3".to_vec(),
         };
         let known = BTreeMap::from([

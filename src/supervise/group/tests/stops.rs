@@ -8,10 +8,12 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::super::branches::split;
-use super::super::{Action, Input, Part, Place, ProcessId, Purpose, Release, SurveyedProcess, Target};
+use super::super::{
+    Action, Input, Part, Place, ProcessId, ProgramImage, Purpose, Reaction, Release, SurveyedProcess, Target,
+};
 use super::{Scene, pid, signals};
 use crate::event::Ending;
-use crate::supervise::timing::SURVEY_INTERVAL;
+use crate::supervise::timing::{EXEC_TIME, SURVEY_INTERVAL};
 
 /// The process number of footplate.
 const OWN: i32 = 1;
@@ -20,8 +22,9 @@ fn id(pid: i32) -> ProcessId {
     ProcessId { pid: Pid::from_raw(pid), start: 7 }
 }
 
-/// Reads rows of a process, its parent, and its traits: `h` handles the signal, `s` is a shell, `z` is stopped, `p` reads
-/// from a pipe, `L` belongs to a launcher, `V` to a service.
+/// Reads rows of a process, its parent, and its traits: `h` handles the signal, `i` ignores it, `s` is a shell, `z` is
+/// stopped, `p` reads from a pipe, `f` is a fork that still executes its parent's program, `L` belongs to a launcher, `V`
+/// to a service.
 fn tree(rows: &[(i32, i32, &str)]) -> Vec<SurveyedProcess> {
     let seen = |(pid, parent, traits): &(i32, i32, &str)| SurveyedProcess {
         id: id(*pid),
@@ -31,7 +34,12 @@ fn tree(rows: &[(i32, i32, &str)]) -> Vec<SurveyedProcess> {
             traits if traits.contains('V') => Place::Service,
             _ => Place::Script,
         },
-        handles: traits.contains('h'),
+        reaction: match traits {
+            traits if traits.contains('h') => Reaction::Handles,
+            traits if traits.contains('i') => Reaction::Ignores,
+            _ => Reaction::Ends,
+        },
+        image: u64::try_from(if traits.contains('f') { *parent } else { *pid }).ok().map(ProgramImage),
         is_shell: traits.contains('s'),
         is_stopped: traits.contains('z'),
         reads_pipe: traits.contains('p'),
@@ -233,6 +241,46 @@ fn a_process_that_comes_to_handle_the_signal_is_told_later() {
     let sent = scene.surveyed(&[(12, OWN, "")]);
     assert_eq!(sent, [each(&[12], Purpose::Follow(Signal::SIGTERM))]);
     assert_eq!(scene.group.deadline(), Some(scene.begun + super::GRACE));
+}
+
+/// Rows for a shell with a trap, and for a child that it has just forked.
+const TRAP: [(i32, i32, &str); 2] = [(100, OWN, "hs"), (11, 100, "hsf")];
+
+#[test]
+fn a_process_that_lost_the_signal_between_fork_and_exec_gets_it_again() {
+    let (mut scene, sent) = stopped(&TRAP);
+    assert_eq!(sent, [super::signal(Signal::SIGTERM, Target::Everything, STOP)]);
+    let survey = Action::Survey(Signal::SIGTERM);
+    assert_eq!(scene.wait_raw(EXEC_TIME), std::slice::from_ref(&survey));
+    assert_eq!(scene.surveyed(&TRAP), [], "it has not executed its program yet");
+    assert_eq!(scene.wait_raw(SURVEY_INTERVAL), [survey]);
+    // The trap of another shell has begun a program that saves.
+    assert_eq!(scene.surveyed(&[(100, OWN, "hs"), (11, 100, ""), (12, 100, "")]), [each(&[11], Purpose::Again)]);
+    assert_eq!(scene.group.deadline(), Some(scene.begun + super::GRACE), "nothing is looked for any more");
+}
+
+#[test]
+fn a_fork_whose_program_takes_care_of_the_signal_or_that_has_ended_does_not_get_it_again() {
+    for later in [&[(100, OWN, "hs"), (11, 100, "h")][..], &[(100, OWN, "hs"), (11, 100, "i")], &[(100, OWN, "hs")]] {
+        let (mut scene, _) = stopped(&TRAP);
+        scene.wait_raw(EXEC_TIME);
+        assert_eq!(scene.surveyed(later), []);
+        assert_eq!(scene.group.deadline(), Some(scene.begun + super::GRACE));
+    }
+    // A process that no longer handles the signal, but has executed nothing, may be saving.
+    let (mut scene, _) = stopped(&TRAP);
+    scene.wait_raw(EXEC_TIME);
+    assert_eq!(scene.surveyed(&[(100, OWN, "hs"), (11, 100, "f")]), []);
+}
+
+#[test]
+fn a_fork_beside_a_process_that_saves_gets_the_signal_again() {
+    let rows = [(100, OWN, "hs"), (11, 100, "h"), (12, 100, "hsf")];
+    let (mut scene, sent) = stopped(&rows);
+    let survey = Action::Survey(Signal::SIGTERM);
+    assert_eq!(sent, [each(&[100, 12, 11], STOP), Action::Await(vec![id(11)]), survey]);
+    let sent = scene.surveyed(&[(100, OWN, "hs"), (11, 100, "h"), (12, 100, "")]);
+    assert_eq!(sent, [each(&[12], Purpose::Again)]);
 }
 
 impl Scene {
