@@ -87,9 +87,14 @@ fn telegram_token(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     let number = text[word.clone()].strip_prefix("bot").unwrap_or(&text[word.clone()]);
     let is_number = (8..=10).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
     let start = word.end + 1;
-    let length = length(text, start, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    let length = length(text, start, is_base64url);
     let is_token = is_number && length == 35 && text[start..].starts_with("AA");
     is_token.then(|| word.end - number.len()..start + length)
+}
+
+/// Returns true for the bytes of base64 in its form for URLs (RFC 4648, section 5), without padding.
+fn is_base64url(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
 /// Returns the number of bytes from a position that all belong to a secret.
@@ -143,6 +148,6 @@ fn google_token(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     const SHORTEST: usize = 30;
     let tail = text[word.clone()].strip_prefix('1')?;
     let tail = tail.is_empty().then(|| text[word.end..].strip_prefix("//0")).flatten()?;
-    let length = length(tail, 0, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    let length = length(tail, 0, is_base64url);
     (length >= SHORTEST).then(|| word.start..word.end + "//0".len() + length)
 }

@@ -437,7 +437,7 @@ fn example(name: &str, job: &Job, volumes: Option<&[&str]>) {
     }
     let tag = format!("footplate-test/example-{name}:{}", std::process::id());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/examples").join(name);
-    let base = format!("BASE_IMAGE={}", images::debian("bookworm"));
+    let base = format!("BASE_IMAGE={}", images::small_python());
     let binary = format!("FOOTPLATE_IMAGE={}", images::footplate());
     images::run(
         Command::new("docker")

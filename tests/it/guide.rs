@@ -100,7 +100,7 @@ fn follow(name: &str, path: Option<PathBuf>) {
                 fs::create_dir_all(file.parent().expect("a parent")).expect("a folder");
                 let mut text = block;
                 if language == "dockerfile" {
-                    text = text.replace("python:3.11-slim", images::debian("bookworm"));
+                    text = text.replace("python:3.11-slim", images::small_python());
                     text = text.replace("--from=footplate ", &format!("--from={} ", images::footplate()));
                 }
                 fs::write(file, text).expect("written");

@@ -61,23 +61,37 @@ pub fn skip(why: &str) {
     }
 }
 
+/// Files of packages that no test reads. The classic builder looks at every file of an image after each step, and that takes
+/// seconds of a processor for an image of Debian.
+const LEFT_OUT: [&str; 7] = ["bash-completion", "doc", "lintian", "locale", "man", "zoneinfo/posix", "zoneinfo/right"];
+
 /// Returns an image of a Debian suite (`bookworm`: Python 3.11, `trixie`: Python 3.13) with Python, pip and venv.
 pub fn debian(suite: &str) -> &'static str {
-    once(&format!("{suite}-python"), &[PACKAGES], |tag| {
+    // `usr-is-merged` takes the place of a package that needs all of Perl.
+    let packages = format!("{PACKAGES},usr-is-merged");
+    once(&format!("{suite}-python"), &[&packages, &LEFT_OUT.join(" ")], |tag| {
         install_mmdebstrap();
-        let mut bootstrap = Command::new("mmdebstrap")
-            .args(["--quiet", "--variant=minbase", &format!("--include={PACKAGES}"), suite, "-"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("failed to start mmdebstrap");
-        let archive = bootstrap.stdout.take().expect("mmdebstrap's output is piped");
-        run(Command::new("docker").args(["import", "-", tag]).stdin(archive));
-        let status = bootstrap.wait().expect("failed to wait for mmdebstrap");
-        if !status.success() {
-            run(Command::new("docker").args(["image", "rm", tag]));
-            panic!("mmdebstrap {suite} ended with {status}");
-        }
+        let mut bootstrap = Command::new("mmdebstrap");
+        bootstrap.args(["--quiet", "--variant=minbase", &format!("--include={packages}")]);
+        bootstrap.arg("--hook-directory=/usr/share/mmdebstrap/hooks/merged-usr");
+        bootstrap.args(LEFT_OUT.map(|part| format!("--dpkgopt=path-exclude=/usr/share/{part}/*")));
+        import(tag, bootstrap.args([suite, "-"]), &[]);
     })
+}
+
+/// Makes an image of the archive that a command writes, with changes in the form of a Dockerfile's instructions.
+fn import(tag: &str, command: &mut Command, changes: &[&str]) {
+    let shown = format!("{command:?}");
+    let mut command = command.stdout(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("{shown}: {error}"));
+    let archive = command.stdout.take().expect("its output is piped");
+    let mut docker = Command::new("docker");
+    docker.arg("import").args(changes.iter().flat_map(|change| ["--change", change]));
+    run(docker.args(["-", tag]).stdin(archive));
+    let status = command.wait().expect("failed to wait for the archive");
+    if !status.success() {
+        run(Command::new("docker").args(["image", "rm", tag]));
+        panic!("{shown} ended with {status}");
+    }
 }
 
 /// Returns an image like [`debian`] with more of Debian's packages.
@@ -95,22 +109,47 @@ pub fn debian_with(suite: &str, packages: &[&str]) -> &'static str {
 
 /// Returns an image of a shell, Python, their libraries and an empty /tmp. It has no coreutils, no /etc and no package.
 pub fn shell_and_python() -> &'static str {
-    let base = debian("bookworm");
-    derived(
-        "shell-and-python",
-        &format!(
-            r#"FROM {base} AS debian
-RUN set -e; mkdir -p -m 1777 /bare/tmp; mkdir -p /bare/bin /bare/usr/bin /bare/usr/lib; \
-    cp /bin/dash /bare/bin/sh; cp -L /usr/bin/python3 /bare/usr/bin/; cp -a /usr/lib/python3.11 /bare/usr/lib/; \
-    for file in /bin/dash /usr/bin/python3 /usr/lib/python3.11/lib-dynload/*.so; do \
-        for library in $(ldd $file | grep -o '/[^ ]*'); do cp -L --parents $library /bare/; done; \
+    bare("shell-and-python", &["dash", "python3.11"])
+}
+
+/// Returns a small image of Python with the programs that the steps of a Dockerfile run, without packages.
+pub fn small_python() -> &'static str {
+    const PROGRAMS: [&str; 13] =
+        ["bash", "cat", "chmod", "cp", "dash", "echo", "env", "ls", "mkdir", "python3.11", "rm", "sleep", "touch"];
+    bare("small-python", &PROGRAMS)
+}
+
+/// Returns an image of these programs of Debian's, their libraries and an empty /tmp. dash is its `sh`. Python has its standard
+/// library.
+fn bare(name: &str, programs: &[&str]) -> &'static str {
+    const SCRIPT: &str = r#"
+mkdir -p /bare/usr/bin /bare/usr/lib /bare/usr/local/bin
+mkdir -m 1777 /bare/tmp
+ln -s usr/bin /bare/bin
+for program; do
+    files=/usr/bin/$program
+    cp -L $files /bare/usr/bin/
+    case $program in
+    dash) ln -s dash /bare/usr/bin/sh ;;
+    python3.*)
+        ln -s $program /bare/usr/bin/python3
+        cp -a /usr/lib/$program /bare/usr/lib/
+        rm -rf /bare/usr/lib/$program/lib2to3
+        files="$files $(echo /usr/lib/$program/lib-dynload/*.so)" ;;
+    esac
+    for library in $(ldd $files | grep -o '/[^ ]*' | sort -u); do
+        # A line that ends with a colon names one of the files.
+        [ "${library%:}" != $library ] || [ -e /bare$library ] || cp -L --parents $library /bare/
     done
-FROM scratch
-COPY --from=debian /bare /
-ENV PATH=/usr/local/bin:/usr/bin:/bin
-"#
-        ),
-    )
+done
+tar -C /bare -c .
+"#;
+    let base = debian("bookworm");
+    once(name, &[&[base, SCRIPT], programs].concat(), |tag| {
+        let mut archive = Command::new("docker");
+        archive.args(["run", "--rm", "--network=none", base, "sh", "-ec", SCRIPT, "sh"]).args(programs);
+        import(tag, &mut archive, &["ENV PATH=/usr/local/bin:/usr/bin:/bin"]);
+    })
 }
 
 /// Returns the option that mounts the binary under test as `train` on the PATH of a container. It costs less than an image.
@@ -169,25 +208,7 @@ cp /prebuilt "$2/bin/footplate"\n"#;
         "COPY --from=footplate /footplate /prebuilt\n\
          RUN printf '{cargo}' > /usr/local/bin/cargo && chmod +x /usr/local/bin/cargo\n"
     );
-    // A small base: the classic builder looks at every file of an image after every step.
-    let base = debian("bookworm");
-    let base = derived(
-        "shell-and-files",
-        &format!(
-            r#"FROM {base} AS debian
-RUN set -e; mkdir -p /small/bin /small/tmp /small/usr/local/bin; cp /bin/dash /small/bin/sh; \
-    for program in chmod cp ls mkdir rm touch; do \
-        cp /bin/$program /small/bin/; \
-        for library in $(ldd /bin/$program /bin/dash | grep -o '/[^ ]*'); do \
-            [ ! -f $library ] || cp -L --parents $library /small/; \
-        done; \
-    done
-FROM scratch
-COPY --from=debian /small /
-ENV PATH=/usr/local/bin:/usr/bin:/bin
-"#
-        ),
-    );
+    let base = bare("shell-and-files", &["chmod", "cp", "dash", "ls", "mkdir", "rm", "touch"]);
     with_footplate("builder", base, &steps)
 }
 

@@ -249,7 +249,7 @@ print('user', os.getuid())
     fs::set_permissions(workplace.at("kept"), fs::Permissions::from_mode(0o777)).expect("permitted");
     let other = images::derived(
         "other-user",
-        &format!("FROM {}\nRUN chmod 777 /opt && mkdir -m 777 /opt/ml\nUSER 1234:1234\n", image()),
+        &format!("FROM {}\nRUN mkdir -m 777 /opt /opt/ml\nUSER 1234:1234\n", images::small_python()),
     );
     assert_eq!(run(other).stdout, "user 1234\n");
     assert_eq!(fs::metadata(workplace.at("kept/closed")).expect("there").uid(), user);
@@ -270,10 +270,11 @@ fn an_image_that_has_what_runs_the_job_is_left_as_it_is() {
     assert!(!ended.stderr.contains("mounted") && ended.stdout == "trained by /opt/ml/code/train.py\n", "{ended:#?}");
     // Without --entry-point, the script that is baked in runs.
     let baked = "RUN mkdir -p /opt/ml/code && echo 'print(\"baked in\")' > /opt/ml/code/main.py\nENV SAGEMAKER_PROGRAM=main.py\n";
-    let baked = images::derived("baked-in", &format!("FROM {}\n{baked}", image()));
+    let baked = images::derived("baked-in", &format!("FROM {}\n{baked}", images::small_python()));
     assert_eq!(end(workplace.command_in(baked, &[]).spawn().expect("footplate starts")).ended(0).stdout, "baked in\n");
     // An ENTRYPOINT of the image's own gets the platform's argument.
-    let own = images::derived("own-program", &format!("FROM {}\nENTRYPOINT [\"echo\", \"own\"]\n", image()));
+    let own =
+        images::derived("own-program", &format!("FROM {}\nENTRYPOINT [\"echo\", \"own\"]\n", images::small_python()));
     let ended = end(workplace.command_in(own, &[]).spawn().expect("footplate starts")).ended(0);
     assert_eq!(ended.says("ENTRYPOINT, `echo own`, gets the argument `train`").stdout, "own train\n");
 }
@@ -346,7 +347,7 @@ while True:
     end(child).ended(137);
     // A program that ignores every signal ends, too.
     let deaf = "FROM BASE\nENTRYPOINT [\"python3\", \"-uc\", \"import time; print('running'); time.sleep(600)\"]\n";
-    let deaf = images::derived("deaf", &deaf.replace("BASE", image()));
+    let deaf = images::derived("deaf", &deaf.replace("BASE", images::small_python()));
     let mut child = workplace.command_in(deaf, &[]).spawn().expect("footplate starts");
     let mut lines = BufReader::new(child.stdout.take().expect("its output"));
     lines.read_line(&mut String::new()).expect("a line");
@@ -428,7 +429,8 @@ fn what_cannot_start_is_refused_with_a_remedy_and_leaves_nothing() {
     assert_eq!(workplace.read("out/model.tar.gz").as_deref(), Some("of an earlier job"));
     // The engine refuses a container, or cannot start it.
     workplace.train_in(image(), &["--memory", "1m"]).ended(69).says("give a larger --memory\n");
-    let broken = images::derived("broken", &format!("FROM {}\nENTRYPOINT [\"/no/such/program\"]\n", image()));
+    let broken =
+        images::derived("broken", &format!("FROM {}\nENTRYPOINT [\"/no/such/program\"]\n", images::small_python()));
     let ended = workplace.train_in(broken, &["--hosts", "2"]).ended(69);
     ended.says("cannot be started: ").says("/no/such/program");
     assert_eq!(workplace.left(), [""; 0]);

@@ -39,7 +39,7 @@ fn folder() -> PathBuf {
 
 /// Returns an image that stands for any other: no registry is needed.
 fn plain() -> &'static str {
-    images::debian("bookworm")
+    images::small_python()
 }
 
 /// Returns a stand-in for images of conda and uv: virtual environments in the places of theirs, and no Python on PATH.

@@ -210,9 +210,9 @@ impl Sdk {
         writeln!(self.requests, "{request}").expect("failed to ask the SDK's program");
         let mut answer = String::new();
         self.answers.read_line(&mut answer).expect("failed to read the answer of the SDK's program");
-        let code: i32 = answer.trim().parse().unwrap_or_else(|_| panic!("{program} {arguments:?}: {answer:?}"));
+        let status: i32 = answer.trim().parse().unwrap_or_else(|_| panic!("{program} {arguments:?}: {answer:?}"));
         let [stdout, stderr] = files.map(|file| fs::read(file).expect("the output of the SDK's program"));
-        Ended { arguments, output: Output { status: ExitStatus::from_raw(code << 8), stdout, stderr }, folder }
+        Ended { arguments, output: Output { status: ExitStatus::from_raw(status), stdout, stderr }, folder }
     }
 }
 
