@@ -82,12 +82,12 @@ pub fn debian(suite: &str) -> &'static str {
 /// Makes an image of the archive that a command writes, with changes in the form of a Dockerfile's instructions.
 fn import(tag: &str, command: &mut Command, changes: &[&str]) {
     let shown = format!("{command:?}");
-    let mut command = command.stdout(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("{shown}: {error}"));
-    let archive = command.stdout.take().expect("its output is piped");
+    let mut writer = command.stdout(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("{shown}: {error}"));
+    let archive = writer.stdout.take().expect("its output is piped");
     let mut docker = Command::new("docker");
     docker.arg("import").args(changes.iter().flat_map(|change| ["--change", change]));
     run(docker.args(["-", tag]).stdin(archive));
-    let status = command.wait().expect("failed to wait for the archive");
+    let status = writer.wait().expect("failed to wait for the archive");
     if !status.success() {
         run(Command::new("docker").args(["image", "rm", tag]));
         panic!("{shown} ended with {status}");
