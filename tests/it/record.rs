@@ -116,7 +116,9 @@ fn a_panic_leaves_a_failed_record_with_its_text() {
     let job = job.variable("FOOTPLATE_TEST_PANIC", trigger.to_str().expect("UTF-8"));
     let running = Running::start(&job, ["train"]);
     eventually("the script", || String::from_utf8_lossy(&running.stdout()).contains("started").then_some(()));
-    std::fs::write(&trigger, "on purpose").expect("written");
+    // footplate reads it as soon as it is there.
+    std::fs::write(job.path("whole"), "on purpose").expect("written");
+    std::fs::rename(job.path("whole"), &trigger).expect("renamed");
     assert_eq!(running.end(&job).code(), 70);
     let found = record(&job);
     assert_eq!((&found["status"], &found["exit_code"]), (&"failed".into(), &70.into()));
