@@ -58,7 +58,7 @@ pub(super) fn survey(signal: Signal, parts: &Parts) -> Option<Vec<SurveyedProces
             parent: Pid::from_raw(entry.parent),
             place,
             reaction: reaction(entry.pid, signal, parts.is_blocked),
-            image: entry.stack.map(|stack| ProgramImage(stack.get())),
+            image: entry.stack.map(ProgramImage),
             is_shell: is_shell(entry),
             is_stopped: entry.is_stopped,
             reads_pipe: input(entry.pid)

@@ -12,6 +12,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 
 use nix::unistd::Pid;
 
@@ -50,7 +51,7 @@ pub(in crate::supervise) enum Reaction {
 /// The program that a process executes, known by the address of its stack. The kernel chooses the address at random in
 /// execve(2), and a forked process has that of its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::supervise) struct ProgramImage(pub(in crate::supervise) u64);
+pub(in crate::supervise) struct ProgramImage(pub(in crate::supervise) NonZeroU64);
 
 /// A process that descends from footplate and has not ended, as read from /proc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -72,6 +72,7 @@ pub(super) struct Group {
     drained: Drained,
     /// The order in which a stop signal is sent to the processes.
     order: SignalOrder,
+    /// The forked processes that may have lost the stop signal.
     signalled_forks: Option<SignalledForks>,
     terminal: Terminal,
 }

@@ -26,9 +26,8 @@ pub(super) struct SignalledForks {
 impl Group {
     /// Returns the action that repeats the signal for the forked processes that have executed a program since they got
     /// it, and whose program neither handles nor ignores it.
-    pub(super) fn repeat_for_forks(&mut self, seen: &[SurveyedProcess], now: Instant) -> Option<Action> {
+    pub(super) fn repeat_for_forks(&mut self, seen: &[SurveyedProcess]) -> Option<Action> {
         let forks = self.signalled_forks.as_mut()?;
-        forks.next_check_at = now + SURVEY_INTERVAL;
         let mut lost = Vec::new();
         let still_forks = |process: &ProcessId, image: &mut ProgramImage| {
             let Some(found) = seen.iter().find(|found| found.id == *process) else { return false };
@@ -56,12 +55,12 @@ impl Group {
             process.image.filter(|image| is_candidate && images.get(&process.parent) == Some(image))
         };
         for action in actions {
-            let (signal, is_signalled): (Signal, &dyn Fn(&SurveyedProcess) -> bool) = match action {
-                Action::Signal { signal, .. } => (*signal, &|_| true),
-                Action::SignalEach { signal, to, .. } => (*signal, &|process| to.contains(&process.id)),
+            let (signal, to) = match action {
+                Action::Signal { signal, .. } => (*signal, None),
+                Action::SignalEach { signal, to, .. } => (*signal, Some(to)),
                 _ => continue,
             };
-            let forks = seen.iter().filter(|process| is_signalled(process));
+            let forks = seen.iter().filter(|process| to.is_none_or(|to| to.contains(&process.id)));
             let found: BTreeMap<ProcessId, ProgramImage> =
                 forks.filter_map(|process| Some((process.id, image_of_fork(process)?))).collect();
             if !found.is_empty() {

@@ -198,7 +198,7 @@ impl Group {
         let Some(seen) = seen else {
             return if let SignalOrder::Surveying(request) = order { vec![at_once(request)] } else { Vec::new() };
         };
-        let mut actions: Vec<Action> = self.repeat_for_forks(&seen, now).into_iter().collect();
+        let mut actions: Vec<Action> = self.repeat_for_forks(&seen).into_iter().collect();
         let in_order = self.next_in_order(order, &seen, now);
         self.note_forks(&in_order, &seen, now);
         actions.extend(in_order);

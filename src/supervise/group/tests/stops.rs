@@ -1,6 +1,7 @@
 //! Tables of stops: which processes are told at once, which follow, and when.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use nix::libc;
@@ -39,7 +40,10 @@ fn tree(rows: &[(i32, i32, &str)]) -> Vec<SurveyedProcess> {
             traits if traits.contains('i') => Reaction::Ignores,
             _ => Reaction::Ends,
         },
-        image: u64::try_from(if traits.contains('f') { *parent } else { *pid }).ok().map(ProgramImage),
+        image: u64::try_from(if traits.contains('f') { *parent } else { *pid })
+            .ok()
+            .and_then(NonZeroU64::new)
+            .map(ProgramImage),
         is_shell: traits.contains('s'),
         is_stopped: traits.contains('z'),
         reads_pipe: traits.contains('p'),
