@@ -53,8 +53,21 @@ fn made_volume(
         command
     };
     let _lock = images::locked(name);
-    let is_complete = in_container(&[], &format!("test -e {folder}/complete")).output().expect("docker runs");
-    if !is_complete.status.success() {
+    // A second volume, an empty one, says which recipe the first was made by: looking for it starts no container.
+    let other_name = other.map_or("", |other| other.name);
+    let recipe = format!("recipe={:016x}", images::digest(&[image, other_name, folder, packages, warm_up]));
+    let complete = format!("{name}-complete");
+    let volume =
+        |arguments: &[&str]| Command::new("docker").arg("volume").args(arguments).output().expect("docker runs");
+    let found = volume(&[
+        "inspect",
+        "--format",
+        "{{range $name, $value := .Labels}}{{$name}}={{$value}}{{end}}",
+        name,
+        &complete,
+    ]);
+    if !found.status.success() || String::from_utf8_lossy(&found.stdout).trim() != recipe {
+        volume(&["rm", "--force", &complete]);
         let mut options = vec![format!("--volume={}:/usr/local/bin/uv:ro", kept::uv().display())];
         for (name, value) in kept::settings_of_uv() {
             // A file of this machine has the same place in the container.
@@ -72,10 +85,11 @@ fn made_volume(
             "rm -rf {folder}/*; python3 -m venv --without-pip {folder}; {packages_of_other}
              uv pip install --quiet --python {folder} --cache-dir {folder}/cache {packages}
              rm -r {folder}/cache
-             {warm_up}
-             touch {folder}/complete"
+             {warm_up}"
         );
         images::run(&mut in_container(&options, &script));
+        let created = volume(&["create", "--label", &recipe, &complete]);
+        assert!(created.status.success(), "{complete}: {}", String::from_utf8_lossy(&created.stderr));
     }
     name
 }

@@ -96,6 +96,7 @@ fn the_rank_that_the_launcher_names_counts_before_a_lost_connection() {
     assert_eq!(found[0], "FATAL: no data on rank 1");
     assert!(found.iter().any(|line| line.contains("rank 1, ")), "{found:?}");
     assert_eq!(found[1], "then: RuntimeError: Connection closed by peer [127.0.0.1]:2276");
+    assert!(!found.iter().any(|line| line.starts_with("hint")), "the rank has said why: {found:?}");
     assert_eq!(first("step 1\n")[0], "step 1");
     assert_eq!(first("")[0], "exit code 3, with no error printed");
     let printed = |words: &str| {
