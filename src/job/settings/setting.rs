@@ -62,7 +62,7 @@ pub enum SettingError {
         known: String,
     },
     /// A launcher that does not exist.
-    #[error("{place} is {value:?}, but takes {}: {} The launchers are {known}.", setting.values, setting.meaning)]
+    #[error("{place} is {value:?}, but takes {}: {known}", setting.values)]
     NoLauncher {
         /// The place where it was given.
         place: String,

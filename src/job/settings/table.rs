@@ -76,12 +76,12 @@ settings! {
         "The time for which processes that the script leaves behind may keep running after it has ended. They then get SIGTERM \
          and, after the same time again, SIGKILL.";
 
-    max_restarts: u32 = |text| text.parse().ok().filter(|count| *count <= MAX_RESTARTS), takes "a number", default "0",
+    max_restarts: u32 = |text| text.parse().ok().filter(|count| *count <= MAX_RESTARTS), takes "a number from 0 to 1000", default "0",
         "The number of times that the ranks of all hosts are restarted after a rank has failed or the job has hung. \
          A failure that a restart cannot change, such as a syntax error, is not retried. Works with `process`, \
          `per-gpu`, `torchrun`, `jax`, `tensorflow`, `deepspeed` and `accelerate`.";
 
-    max_preemptions: u32 = |text| text.parse().ok().filter(|count| *count <= MAX_RESTARTS), takes "a number", default "0",
+    max_preemptions: u32 = |text| text.parse().ok().filter(|count| *count <= MAX_RESTARTS), takes "a number from 0 to 1000", default "0",
         "The number of additional restarts after something outside the job has killed a rank (SIGKILL, SIGTERM, SIGINT, \
          SIGHUP).";
 
@@ -102,11 +102,11 @@ settings! {
         "The launcher that starts the script: footplate itself, or a program of the image such as torchrun. Hosts in instance \
          groups that are not part of the job's distribution run one process.";
 
-    processes_per_host: Option<usize> = |text| parse::count(text).filter(|count| *count > 0).map(Some), takes "a number",
+    processes_per_host: Option<usize> = |text| parse::count(text).filter(|count| *count > 0).map(Some), takes "a number from 1 to 1024",
         unset "the number in the job's configuration, or one for each GPU or Neuron core",
         "The number of ranks on each host, for every launcher except `process` and `tensorflow`.";
 
-    gpus: Option<usize> = |text| parse::count(text).map(Some), takes "a number", unset "the number that the machine has",
+    gpus: Option<usize> = |text| parse::count(text).map(Some), takes "a number from 0 to 1024", unset "the number that the machine has",
         "The number of GPUs that each host is assumed to have. Use it to try a job for many GPUs on a machine without them.";
 
     torchrun_arguments: Vec<String> = parse::words, takes "words, quoted as in a shell", unset "none",
@@ -196,11 +196,11 @@ settings! {
         "The code that is used if the image has code in its code folder and the job supplies code too. sagemaker-training \
          silently keeps the code of the image.";
 
-    master_port: u16 = parse::port, takes "a port", default "7777",
+    master_port: u16 = parse::port, takes "a port from 1 to 65535", default "7777",
         "MASTER_PORT, the port on the master host at which the ranks of a distributed job meet.";
 
     cluster_port: Option<u16> = |text| if text == "off" { Some(None) } else { parse::port(text).map(Some) },
-        takes "a port, `off`", default "7778",
+        takes "a port from 1 to 65535, `off`", default "7778",
         "The port on the master host to which the hosts of a job connect, so that they start and fail together. `off`: they do \
          not connect.";
 
@@ -213,7 +213,7 @@ settings! {
     cluster_timeout: Duration = parse::seconds, takes "seconds", default "900",
         "The time for which a launcher that needs every host waits for a host that has not joined.";
 
-    min_hosts: Option<usize> = |text| parse::count(text).filter(|count| *count > 0).map(Some), takes "a number",
+    min_hosts: Option<usize> = |text| parse::count(text).filter(|count| *count > 0).map(Some), takes "a number from 1 to 1024",
         unset "every host",
         "Under `ray` and `dask`, the number of hosts with which the job starts after `cluster_timeout`, and with which it \
          continues after others are lost. The master host and the host of the script are always needed.";
@@ -287,6 +287,22 @@ mod tests {
                 let error = set(name, text).expect_err(text).to_string();
                 assert!(error.starts_with(&format!("--set {name} is {text:?}, but takes ")), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_refused_with_the_range() {
+        for (name, text, range) in [
+            ("max_restarts", "1001", "from 0 to 1000"),
+            ("max_preemptions", "-1", "from 0 to 1000"),
+            ("processes_per_host", "0", "from 1 to 1024"),
+            ("min_hosts", "1025", "from 1 to 1024"),
+            ("gpus", "1025", "from 0 to 1024"),
+            ("master_port", "0", "from 1 to 65535"),
+            ("cluster_port", "65536", "from 1 to 65535"),
+        ] {
+            let error = set(name, text).expect_err(text).to_string();
+            assert!(error.contains(range), "{error}");
         }
     }
 
