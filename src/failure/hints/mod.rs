@@ -106,6 +106,7 @@ const ALL: &[(Hint, Trust)] = &[
     (system::advice, Trust::Reporters),
     (program::not_executable, Trust::Anyone),
     (program::crashed, Trust::Anyone),
+    (program::unlogged, Trust::Anyone),
     (program::timed_out, Trust::Anyone),
     (launch::unset_variable, Trust::Anyone),
 ];

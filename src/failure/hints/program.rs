@@ -19,6 +19,16 @@ static NEGATIVE: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// A call in the module `subprocess` that captures the command's standard error.
+static CAPTURED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"\bcapture_output\s*=\s*True\b|\bstderr\s*=\s*(?:subprocess\.)?PIPE\b|\bcheck_output\(.*\bstderr\s*=\s*(?:subprocess\.)?STDOUT\b",
+    )
+});
+
+/// A call in the module `subprocess` that discards the command's standard error.
+static DISCARDED: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bstderr\s*=\s*(?:subprocess\.)?DEVNULL\b"));
+
 static PYTHON: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:^|[/ ])python[\d.]*(?: |$)|\.py\b"));
 
 /// Returns the hint for a program that the shell or the kernel could not start.
@@ -112,6 +122,23 @@ pub(super) fn crashed(facts: &HintFacts<'_>) -> Option<String> {
             "-{number} means that the child process was {signal}: native code crashed in it; set PYTHONFAULTHANDLER=1 to see in which line \
              of Python"
         )
+    })
+}
+
+/// Returns the hint for a failed command whose errors the script kept out of the log.
+pub(super) fn unlogged(facts: &HintFacts<'_>) -> Option<String> {
+    facts.claims(&["CalledProcessError: Command * returned non-zero exit status "])?;
+    // If the command's own error is known, that is the headline.
+    facts.exception().filter(|name| *name == "CalledProcessError")?;
+    let is_called_with = |pattern: &Regex| facts.stderr.lines.iter().any(|line| pattern.is_match(&line.text));
+    if is_called_with(&CAPTURED) {
+        let text = "the script captured the output of this command, so its error is not in the log; print the exception's stderr and \
+                    stdout, or do not capture them";
+        return Some(text.to_owned());
+    }
+    is_called_with(&DISCARDED).then(|| {
+        "the script discarded the errors of this command; run it without stderr=DEVNULL to have them in the log"
+            .to_owned()
     })
 }
 

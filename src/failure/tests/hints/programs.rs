@@ -257,3 +257,43 @@ fn packages_and_heaps_of_other_languages_are_named() {
         "RuntimeError: Could not reserve enough space for 3 rows",
     ]);
 }
+
+#[test]
+fn a_commands_error_that_the_script_captured_is_said_to_be_missing_from_the_log() {
+    let run = |call: &str, exit: &str| {
+        let stderr = format!(
+            "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 3, in <module>\n    {call}\n  File \
+             \"/usr/lib/python3.11/subprocess.py\", line 571, in run\n    raise CalledProcessError(retcode, process.args,\n\
+             subprocess.CalledProcessError: Command '['tokenize', '--fast']' {exit}\n"
+        );
+        of(Ending::Exited(1), &stderr)
+    };
+    let exit = "returned non-zero exit status 1.";
+    for call in [
+        "subprocess.run(['tokenize', '--fast'], check=True, capture_output=True)",
+        "subprocess.run(cmd, capture_output = True, check=True)",
+        "out = subprocess.check_output(cmd, stderr=subprocess.STDOUT)",
+        "run(cmd, stdout=PIPE, stderr=PIPE, check=True)",
+    ] {
+        let found = run(call, exit);
+        assert!(
+            found.len() == 1 && found[0].starts_with("the script captured the output of this command"),
+            "{found:?}"
+        );
+    }
+    for call in ["subprocess.run(cmd, stderr=subprocess.DEVNULL, check=True)", "check_call(cmd, stderr=DEVNULL)"] {
+        let found = run(call, exit);
+        assert!(
+            found.len() == 1 && found[0].starts_with("the script discarded the errors of this command"),
+            "{found:?}"
+        );
+    }
+    // The command's own errors are in the log.
+    assert_eq!(run("subprocess.run(cmd, check=True)", exit), [""; 0]);
+    assert_eq!(run("subprocess.check_output(cmd)", exit), [""; 0]);
+    assert_eq!(run("subprocess.run(cmd, check=True, stderr=subprocess.STDOUT)", exit), [""; 0]);
+    assert_eq!(run("subprocess.run(cmd, check=True, stdout=subprocess.PIPE)", exit), [""; 0]);
+    // The signal says more.
+    let crashed = run("subprocess.run(cmd, check=True, capture_output=True)", "died with <Signals.SIGSEGV: 11>.");
+    assert_eq!(crashed, ["native code crashed; set PYTHONFAULTHANDLER=1 to see in which line of Python"]);
+}
