@@ -86,10 +86,12 @@ pub(super) fn arguments(facts: &HintFacts<'_>) -> Option<String> {
         }
         // A switch of the script, such as store_true, takes no value, but a hyperparameter always has a value.
         let is_value = !unknown.starts_with('-') && facts.evidence.command.contains(&format!(" {unknown}"));
+        let is_switch = ["true", "false"].iter().any(|value| unknown.eq_ignore_ascii_case(value));
+        let other = if is_switch { "set FOOTPLATE_ARGUMENTS=flags" } else { "remove the hyperparameter" };
         return (is_value && !facts.evidence.job.hyperparameters.is_empty()).then(|| {
             format!(
                 "hyperparameters are passed as `--name value`, and no argument of the script takes the value {unknown}; give the argument a \
-                 type (not action='store_true'), or remove the hyperparameter"
+                 type (not action='store_true'), or {other}"
             )
         });
     }
@@ -104,11 +106,7 @@ pub(super) fn arguments(facts: &HintFacts<'_>) -> Option<String> {
             "{argument} comes from the hyperparameter {name}; correct its value in the job, or what the script accepts"
         ));
     }
-    let required = missing_argument(facts)?;
-    let name = required.trim_start_matches('-');
-    (required.starts_with("--") && !is_hyperparameter(facts, required) && is_of_script(facts)).then(|| {
-        format!("the script requires {required}, and the job has no hyperparameter {name}; add it, or give the argument a default")
-    })
+    missing_argument(facts).filter(|_| is_of_script(facts))
 }
 
 /// absl's messages about a flag whose value it refuses.
@@ -231,13 +229,51 @@ fn refused_argument<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
     argument.split(['/', ' ']).find(|word| word.starts_with("--")).or(Some(argument))
 }
 
-/// Returns the first argument that a parser reports as missing.
-fn missing_argument<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
-    let list = facts
-        .between("the following arguments are required: ", "")
-        .or_else(|| facts.between("the following arguments are required: ", " "))
-        .or_else(|| facts.between("Missing option '", "'"))?;
-    list.split([',', ' ', '/']).find(|word| word.starts_with("--"))
+/// Returns the hint for arguments that a parser reports as missing.
+fn missing_argument(facts: &HintFacts<'_>) -> Option<String> {
+    let required = facts.claimed().split_once("the following arguments are required: ").map(|(_, list)| list);
+    let list: Vec<&str> = match required {
+        Some(list) => list.trim_end().split(", ").collect(),
+        None => vec![facts.between("Missing option '", "'").or_else(|| facts.between("Missing argument '", "'"))?],
+    };
+    // `--lr/-l` and `-l/--lr` name one argument.
+    let options = list.iter().filter_map(|argument| argument.split(['/', ' ']).find(|word| word.starts_with("--")));
+    let options = options.filter(|option| !is_hyperparameter(facts, option));
+    match options.collect::<Vec<_>>().as_slice() {
+        [] => by_place(list.first()?),
+        [only] => {
+            let name = only.trim_start_matches('-');
+            Some(format!(
+                "the script requires {only}, and the job has no hyperparameter {name}; add it, or give the argument a default"
+            ))
+        }
+        several => Some(format!(
+            "the script requires {}, and the job has no hyperparameters of these names; add them, or give the arguments defaults",
+            listed(several)
+        )),
+    }
+}
+
+/// Returns the hint for a missing argument that a parser takes by its place, without a name before it.
+fn by_place(argument: &str) -> Option<String> {
+    let is_name = argument.starts_with(|c: char| c.is_ascii_alphabetic())
+        && argument.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    is_name.then(|| {
+        format!(
+            "the script takes {argument} by its place, but hyperparameters are passed as `--name value`; make it an option (--{}), or give it a \
+             default",
+            argument.to_lowercase()
+        )
+    })
+}
+
+/// Returns a list of names in words. At most four are shown.
+fn listed(names: &[&str]) -> String {
+    const SHOWN: usize = 4;
+    match names {
+        [first @ .., last] if names.len() <= SHOWN => format!("{} and {last}", first.join(", ")),
+        _ => format!("{} and {} more", names[..SHOWN].join(", "), names.len() - SHOWN),
+    }
 }
 
 /// Returns true if the parser is the script's, and not that of a program that the script started.

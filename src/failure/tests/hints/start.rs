@@ -184,6 +184,71 @@ fn a_hyperparameter_that_the_script_does_not_accept_is_named() {
     assert_eq!(hint(&[], "python3 train.py", &required.replace("train.py", "convert.py")), "");
 }
 
+#[test]
+fn a_missing_argument_is_named_with_the_way_to_pass_it() {
+    let hint = |names: &[&str], said: &str| {
+        let job = JobEvidence { hyperparameters: named(names), ..JobEvidence::default() };
+        let stderr = format!("usage: train.py [-h] ...\ntrain.py: error: {said}\n");
+        let command = "python3 train.py".into();
+        hints(&crate::failure::Evidence { job, command, ..evidence(Ending::Exited(2), &stderr) }).join("\n")
+    };
+    let required = |list: &str| format!("the following arguments are required: {list}");
+    let several = "and the job has no hyperparameters of these names; add them, or give the arguments defaults";
+    for (list, names) in [
+        ("--epochs, --lr/-l", "--epochs and --lr"),
+        ("--a, --b, --c", "--a, --b and --c"),
+        ("data, -l/--lr, --epochs", "--lr and --epochs"),
+    ] {
+        assert_eq!(hint(&["seed"], &required(list)), format!("the script requires {names}, {several}"));
+    }
+    let long: Vec<String> = (0..30).map(|number| format!("--argument-{number}")).collect();
+    assert_eq!(
+        hint(&[], &required(&long.join(", "))),
+        format!("the script requires --argument-0, --argument-1, --argument-2, --argument-3 and 26 more, {several}")
+    );
+    // The job has one of them, under a name that the parser writes differently.
+    let one = "the script requires --epochs, and the job has no hyperparameter epochs; add it, or give the argument a default";
+    assert_eq!(hint(&["lr"], &required("--lr, --epochs")), one);
+
+    let by_place = |name: &str, option: &str| {
+        format!(
+            "the script takes {name} by its place, but hyperparameters are passed as `--name value`; make it an option ({option}), or give it a \
+             default"
+        )
+    };
+    assert_eq!(hint(&["epochs"], &required("epochs")), by_place("epochs", "--epochs"));
+    assert_eq!(hint(&[], &required("data_dir, model")), by_place("data_dir", "--data_dir"));
+    // The choice of a command has no name.
+    assert_eq!(hint(&[], &required("{train,eval}")), "");
+
+    let click =
+        "Usage: train.py [OPTIONS] EPOCHS\nTry 'train.py --help' for help.\n\nError: Missing argument 'EPOCHS'.\n";
+    let of_click = |stderr: &str| {
+        let command = "python3 train.py --lr 0.1".into();
+        hints(&crate::failure::Evidence { command, ..evidence(Ending::Exited(2), stderr) }).join("\n")
+    };
+    assert_eq!(of_click(click), by_place("EPOCHS", "--epochs"));
+    assert_eq!(of_click(&click.replace("train.py", "convert.py")), "");
+}
+
+#[test]
+fn a_switch_that_gets_a_value_can_be_passed_as_a_flag() {
+    let hint = |value: &str| {
+        let job = JobEvidence { hyperparameters: named(&["amp"]), ..JobEvidence::default() };
+        let stderr = format!("usage: train.py [-h]\ntrain.py: error: unrecognized arguments: {value}\n");
+        let command = format!("python3 train.py --amp {value}");
+        hints(&crate::failure::Evidence { job, command, ..evidence(Ending::Exited(2), &stderr) }).join("\n")
+    };
+    for value in ["True", "true", "False", "false"] {
+        assert!(
+            hint(value).ends_with("(not action='store_true'), or set FOOTPLATE_ARGUMENTS=flags"),
+            "{}",
+            hint(value)
+        );
+    }
+    assert!(hint("7").ends_with("(not action='store_true'), or remove the hyperparameter"), "{}", hint("7"));
+}
+
 /// Returns the hints for a job with the hyperparameter `lr` and the channel `train`.
 fn of_job(stderr: &str) -> String {
     let job = JobEvidence {
