@@ -74,8 +74,9 @@ static COMPILER: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Lines that only introduce the error in the next line.
-static INTRODUCTION: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r":$|^Error merging override |^ERROR: THESE PACKAGES DO NOT MATCH THE HASHES"));
+static INTRODUCTION: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r":$|^Error merging override |^✘ (?:[\w']+ )*[Ee]rror\b|^ERROR: THESE PACKAGES DO NOT MATCH THE HASHES")
+});
 
 /// The place at the end of a message of Perl, PHP or Fortran.
 static PLACE: LazyLock<Regex> = LazyLock::new(|| {

@@ -98,11 +98,12 @@ fn outside_the_gate(case: impl Fn(&str)) {
 }
 
 #[track_caller]
-pub fn name_the_error(ended: &[Ended], code: i32, first: &str, further: &[&str]) {
-    for ended in ended {
+pub fn name_the_error(hosts: &[Ended], code: i32, first: &str, further: &[&str]) {
+    for ended in hosts {
+        assert_eq!(ended.code, code, "{}", all(hosts));
         failed(ended, code, first, "");
         for part in further {
-            assert!(ended.failure().contains(part), "{part:?} is missing\n{ended}");
+            assert!(ended.failure().contains(part), "{part:?} is missing\n{}", all(hosts));
         }
     }
 }
@@ -207,10 +208,12 @@ fn each_line_of_a_task_reaches_the_log_once_and_without_colours() {
     outside_the_gate(|engine| {
         // By itself, Ray shows equal lines of several tasks once, colours their prefix, and takes a moment to pass them on.
         let then = "def say(): print(f'said on {here()}\\n', end='', flush=True)\nresult([at('algo-2', say) for _ in range(5)])\n\
-                    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nwhile True: time.sleep(0.1)";
+                    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nprint('may be stopped', flush=True)\n\
+                    while True: time.sleep(0.1)";
         let hosts = cluster(engine, 2, then);
         let started = hosts.start();
         started.until_written("said on algo-2", 5);
+        started.until_written("may be stopped", 1);
         let ended = started.stop();
         let lines: Vec<&str> = ended.iter().flat_map(|ended| ended.logs.lines()).collect();
         let said = lines.iter().filter(|line| line.ends_with("said on algo-2"));

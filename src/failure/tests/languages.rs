@@ -133,6 +133,15 @@ fn a_line_that_only_introduces_an_error_is_joined_with_the_next_one() {
         &["Error in call to target 'acme.Net': ValueError('depth must be positive')", "last line: full_key: net"],
     );
     told(
+        "ℹ Saving to output directory: model\n\n✘ Config validation error\ntraining -> max_steps   value is not a valid integer\n\n{'seed': 0}\n",
+        &["✘ Config validation error training -> max_steps value is not a valid integer", "last line: {'seed': 0}"],
+    );
+    // A title that says all.
+    told(
+        "✘ Can't find 'train' in config\nSaved the log\n",
+        &["✘ Can't find 'train' in config", "last line: Saved the log"],
+    );
+    told(
         "ERROR: these files are missing:\n  /data/a.bin\n  /data/b.bin\n",
         &["ERROR: these files are missing: /data/a.bin", "last line: /data/b.bin"],
     );
