@@ -67,8 +67,6 @@ impl<'f> HintFacts<'f> {
         stdout: &Log,
     ) -> HintFacts<'f> {
         let was_handled = |detail: &&CauseDetail| detail.label == Some(DetailLabel::WhileHandling);
-        let is_of_message = |detail: &&CauseDetail| detail.label.is_none();
-        let came_after = |detail: &&CauseDetail| detail.label == Some(DetailLabel::Then);
         let name = headline.split(':').next().unwrap_or_default();
         let has_quotes = exception(headline).is_some();
         let joined = |texts: &mut dyn Iterator<Item = &CauseDetail>| {
@@ -79,9 +77,11 @@ impl<'f> HintFacts<'f> {
             message
         };
         // The detail without a label is the rest of the headline's message.
-        let rest = details.iter().filter(is_of_message).map(|detail| detail.text.as_str());
+        let rest = details.iter().filter(|detail| detail.label.is_none()).map(|detail| detail.text.as_str());
         let said = [headline].into_iter().chain(rest).map(ends).collect::<Vec<_>>().join(" ");
-        let has_led = |detail: &&CauseDetail| !was_handled(detail) && !came_after(detail) && !is_of_message(detail);
+        let has_led = |detail: &&CauseDetail| {
+            !matches!(detail.label, None | Some(DetailLabel::WhileHandling | DetailLabel::Then))
+        };
         let led = joined(&mut details.iter().filter(has_led));
         let mut claimed = QuotingText::default();
         claimed.push(&said, has_quotes);

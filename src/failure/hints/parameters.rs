@@ -231,9 +231,9 @@ fn refused_argument<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
 
 /// Returns the hint for arguments that a parser reports as missing.
 fn missing_argument(facts: &HintFacts<'_>) -> Option<String> {
-    let required = facts.claimed().split_once("the following arguments are required: ").map(|(_, list)| list);
-    let list: Vec<&str> = match required {
-        Some(list) => list.trim_end().split(", ").collect(),
+    let required = facts.claims(&["the following arguments are required: "]);
+    let list: Vec<&str> = match required.and_then(|said| facts.claimed().split_once(said)) {
+        Some((_, list)) => list.trim_end().split(", ").collect(),
         None => vec![facts.between("Missing option '", "'").or_else(|| facts.between("Missing argument '", "'"))?],
     };
     // `--lr/-l` and `-l/--lr` name one argument.

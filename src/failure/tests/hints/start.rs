@@ -229,6 +229,9 @@ fn a_missing_argument_is_named_with_the_way_to_pass_it() {
     };
     assert_eq!(of_click(click), by_place("EPOCHS", "--epochs"));
     assert_eq!(of_click(&click.replace("train.py", "convert.py")), "");
+    // An exception that only quotes the message of another parser.
+    let quotes = raising("ValueError: convert said 'the following arguments are required: --epochs'");
+    assert_eq!(of_click(&format!("Usage: train.py [OPTIONS]\n{quotes}")), "");
 }
 
 #[test]
